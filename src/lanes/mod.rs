@@ -1,0 +1,100 @@
+//! What the kernels need on top of `fearless_simd`: one generic vector type for a formula that is
+//! written once for `f32` and `f64`, a fused multiply-add that is correctly rounded and cheap to
+//! compile on every level, and fixed-order reductions.
+//!
+//! Vectors are VIRTUAL LANES: `f32x16` and `f64x8` are one register on AVX-512, two on AVX2, four on
+//! NEON and SSE2, an array on the scalar level. The lane an element falls into, and so the order of
+//! every reduction, is the same on every CPU.
+//!
+//! Only operations with one defined result may be used: `+ - * /`, `sqrt`, comparisons, bit
+//! operations, [`Lanes::fma`] and the `_precise` minimum and maximum. Never `mul_add`, `max`, `min`,
+//! `reduce_sum` or `approximate_recip`: those differ between CPUs.
+
+mod token;
+
+pub use token::Token;
+
+use fearless_simd::prelude::*;
+use fearless_simd::{f32x16, f64x8};
+
+/// A vector of 16 `f32` or 8 `f64` lanes on the SIMD level `S`.
+///
+/// Everything of `SimdFloat` is at hand as well (operators, comparisons, `to_bits`, `copysign`).
+pub trait Lanes<S: Token>: SimdFloat<S> {
+    /// Bits of the significand, the hidden one included: 24 or 53.
+    const PRECISION: u32;
+
+    /// The constant `value`, rounded to the lane type, in every lane.
+    fn lit(simd: S, value: f64) -> Self;
+
+    /// The integer vector whose every lane has these bits (cut to the lane's width).
+    fn bits(simd: S, bits: u64) -> Self::Bits;
+
+    /// `self * b + c` with one rounding, on every level.
+    fn fma(self, b: Self, c: Self) -> Self;
+
+    /// Choose the algorithm by lane type: `single` for `f32` lanes, `double` for `f64` lanes.
+    ///
+    /// For kernels whose best form differs between the precisions; everything else is generic.
+    fn by_precision(
+        self,
+        single: impl FnOnce(f32x16<S>) -> f32x16<S>,
+        double: impl FnOnce(f64x8<S>) -> f64x8<S>,
+    ) -> Self;
+}
+
+impl<S: Token> Lanes<S> for f32x16<S> {
+    const PRECISION: u32 = 24;
+
+    #[inline(always)]
+    fn lit(simd: S, value: f64) -> Self {
+        Self::splat(simd, value as f32)
+    }
+
+    #[inline(always)]
+    fn bits(simd: S, bits: u64) -> Self::Bits {
+        Self::Bits::splat(simd, bits as u32)
+    }
+
+    #[inline(always)]
+    fn fma(self, b: Self, c: Self) -> Self {
+        self.token().fma_f32(self, b, c)
+    }
+
+    #[inline(always)]
+    fn by_precision(
+        self,
+        single: impl FnOnce(f32x16<S>) -> f32x16<S>,
+        _double: impl FnOnce(f64x8<S>) -> f64x8<S>,
+    ) -> Self {
+        single(self)
+    }
+}
+
+impl<S: Token> Lanes<S> for f64x8<S> {
+    const PRECISION: u32 = 53;
+
+    #[inline(always)]
+    fn lit(simd: S, value: f64) -> Self {
+        Self::splat(simd, value)
+    }
+
+    #[inline(always)]
+    fn bits(simd: S, bits: u64) -> Self::Bits {
+        Self::Bits::splat(simd, bits)
+    }
+
+    #[inline(always)]
+    fn fma(self, b: Self, c: Self) -> Self {
+        self.token().fma_f64(self, b, c)
+    }
+
+    #[inline(always)]
+    fn by_precision(
+        self,
+        _single: impl FnOnce(f32x16<S>) -> f32x16<S>,
+        double: impl FnOnce(f64x8<S>) -> f64x8<S>,
+    ) -> Self {
+        double(self)
+    }
+}

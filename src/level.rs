@@ -1,0 +1,100 @@
+//! The SIMD level: detected once, lowered by `ACTLOSS_SIMD` for tests.
+
+use crate::lanes::Token;
+use fearless_simd::{Fallback, Level as Detected};
+
+/// A SIMD level this machine can run, chosen at run time.
+#[derive(Clone, Copy, Debug)]
+pub enum Level {
+    /// AVX-512 as of Ice Lake and Zen 4.
+    #[cfg(target_arch = "x86_64")]
+    Avx512(fearless_simd::x86::Avx512),
+    /// AVX2 with FMA: every x86-64 CPU since 2013 to 2015.
+    #[cfg(target_arch = "x86_64")]
+    Avx2(fearless_simd::x86::Avx2),
+    /// The x86-64 baseline.
+    #[cfg(target_arch = "x86_64")]
+    Sse2(fearless_simd::x86::Sse2),
+    /// The 64-bit Arm baseline.
+    #[cfg(target_arch = "aarch64")]
+    Neon(fearless_simd::aarch64::Neon),
+    /// Plain arrays, no SIMD instruction asked for.
+    Scalar(Fallback),
+}
+
+/// A computation that is compiled once for every level; see [`Level::dispatch`].
+pub trait OnLevel {
+    /// What the computation returns.
+    type Output;
+
+    /// Run it on the level of the token.
+    fn run<S: Token>(self, simd: S) -> Self::Output;
+}
+
+impl Level {
+    /// The levels of this machine, the fastest first.
+    #[must_use]
+    pub fn available() -> Vec<Self> {
+        let detected = Detected::new();
+        let mut levels = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            levels.extend(detected.as_avx512().map(Self::Avx512));
+            levels.extend(detected.as_avx2().map(Self::Avx2));
+            levels.extend(detected.as_sse2().map(Self::Sse2));
+        }
+        #[cfg(target_arch = "aarch64")]
+        levels.extend(detected.as_neon().map(Self::Neon));
+        let _ = detected;
+        levels.push(Self::Scalar(Fallback::new()));
+        levels
+    }
+
+    /// The name that `ACTLOSS_SIMD` takes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        struct Name;
+        impl OnLevel for Name {
+            type Output = &'static str;
+            fn run<S: Token>(self, _: S) -> &'static str {
+                S::NAME
+            }
+        }
+        self.dispatch(Name)
+    }
+
+    /// The level called `request`, or the fastest one for an empty request.
+    ///
+    /// # Errors
+    /// A message that lists the levels of this machine, when `request` is not among them.
+    pub fn choose(request: &str) -> Result<Self, String> {
+        let levels = Self::available();
+        if request.is_empty() {
+            return Ok(levels[0]);
+        }
+        let names: Vec<_> = levels.iter().map(|level| level.name()).collect();
+        match names.iter().position(|name| *name == request) {
+            Some(found) => Ok(levels[found]),
+            None => Err(format!(
+                "ACTLOSS_SIMD={request:?} is not available on this machine; choose one of: {}",
+                names.join(", ")
+            )),
+        }
+    }
+
+    /// Run `computation` with this level's token.
+    #[inline]
+    pub fn dispatch<T: OnLevel>(self, computation: T) -> T::Output {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(simd) => computation.run(simd),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(simd) => computation.run(simd),
+            #[cfg(target_arch = "x86_64")]
+            Self::Sse2(simd) => computation.run(simd),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(simd) => computation.run(simd),
+            Self::Scalar(simd) => computation.run(simd),
+        }
+    }
+}
