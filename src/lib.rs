@@ -1,5 +1,7 @@
 //! Activation and loss functions on NumPy arrays: fast, accurate, and the same bits on every CPU.
 
 pub mod activation;
+pub mod driver;
+pub mod dtype;
 pub mod lanes;
 pub mod level;

@@ -1,0 +1,5 @@
+//! From arrays in memory to kernels on lanes: layouts, blocks, threads. Knows nothing of the formulas.
+
+pub mod floating_point;
+pub mod operand;
+pub mod threads;
