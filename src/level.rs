@@ -2,6 +2,7 @@
 
 use crate::lanes::Token;
 use fearless_simd::{Fallback, Level as Detected};
+use std::sync::OnceLock;
 
 /// A SIMD level this machine can run, chosen at run time.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,8 @@ pub enum Level {
     /// Plain arrays, no SIMD instruction asked for.
     Scalar(Fallback),
 }
+
+static CURRENT: OnceLock<Level> = OnceLock::new();
 
 /// A computation that is compiled once for every level; see [`Level::dispatch`].
 pub trait OnLevel {
@@ -79,6 +82,31 @@ impl Level {
                 "ACTLOSS_SIMD={request:?} is not available on this machine; choose one of: {}",
                 names.join(", ")
             )),
+        }
+    }
+
+    /// The level in use: the fastest one, or what `ACTLOSS_SIMD` named. Chosen once, since NumPy caches
+    /// what it is given.
+    ///
+    /// # Errors
+    /// As [`Level::choose`], for the value of `ACTLOSS_SIMD`.
+    pub fn try_current() -> Result<Self, String> {
+        if let Some(level) = CURRENT.get() {
+            return Ok(*level);
+        }
+        let level = Self::choose(&std::env::var("ACTLOSS_SIMD").unwrap_or_default())?;
+        Ok(*CURRENT.get_or_init(|| level))
+    }
+
+    /// As [`Level::try_current`], for code that runs after the choice has been made.
+    ///
+    /// # Panics
+    /// If `ACTLOSS_SIMD` names no level of this machine.
+    #[inline]
+    pub fn current() -> Self {
+        match CURRENT.get() {
+            Some(level) => *level,
+            None => Self::try_current().unwrap_or_else(|message| panic!("{message}")),
         }
     }
 

@@ -5,3 +5,5 @@ pub mod driver;
 pub mod dtype;
 pub mod lanes;
 pub mod level;
+#[cfg(feature = "python")]
+mod python;

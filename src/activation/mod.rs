@@ -1,12 +1,14 @@
 //! THE list of activations. A family a file; value and derivative side by side.
 //!
-//! To add one: implement [`Activation`] in its family's file and put the type in [`activations!`]
-//! below. Every dtype, SIMD level, the NumPy ufunc, its `backward`, the stub and the contract tests
+//! To add one: implement [`Activation`] in its family's file and put the type in the list at the end
+//! of this file. Every dtype, SIMD level, the NumPy ufunc, its `backward`, the stub and the contract tests
 //! follow from that.
 
 mod rectifier;
 
+use crate::driver::elementwise::{Function, Kernels};
 use crate::lanes::{Lanes, Token};
+use std::array::from_fn;
 
 pub use rectifier::{LeakyRelu, Relu};
 
@@ -39,13 +41,66 @@ pub struct Parameter {
     pub default: f64,
 }
 
-/// Call the macro `$with` with the list of all activations, each with its number of parameters.
-macro_rules! activations {
-    ($with:ident) => {
-        $with! {
-            Relu: 0,
-            LeakyRelu: 1,
+/// An activation as the drivers see it: its words, and its kernels for all types and levels.
+#[derive(Clone, Copy, Debug)]
+pub struct Definition {
+    /// The name of the ufunc.
+    pub name: &'static str,
+    /// The docstring.
+    pub doc: &'static str,
+    /// Name and default value of each parameter.
+    pub parameters: &'static [Parameter],
+    /// Operands: `x`, then the parameters.
+    pub value: Kernels,
+    /// Operands: `dy`, `x`, then the parameters.
+    pub backward: Kernels,
+}
+
+impl Definition {
+    const fn of<A: Activation<P>, const P: usize>() -> Self {
+        Self {
+            name: A::NAME,
+            doc: A::DOC,
+            parameters: const { &A::PARAMETERS },
+            value: Kernels::of::<Value<A, P>>(),
+            backward: Kernels::of::<Backward<A, P>>(),
         }
+    }
+}
+
+struct Value<A, const P: usize>(A);
+
+impl<A: Activation<P>, const P: usize> Function for Value<A, P> {
+    const INPUTS: usize = 1 + P;
+
+    #[inline(always)]
+    fn apply<S: Token, V: Lanes<S>>(simd: S, operand: impl Fn(usize) -> V) -> V {
+        A::value(simd, operand(0), from_fn(|k| operand(1 + k)))
+    }
+}
+
+struct Backward<A, const P: usize>(A);
+
+impl<A: Activation<P>, const P: usize> Function for Backward<A, P> {
+    const INPUTS: usize = 2 + P;
+
+    #[inline(always)]
+    fn apply<S: Token, V: Lanes<S>>(simd: S, operand: impl Fn(usize) -> V) -> V {
+        A::backward(simd, operand(0), operand(1), from_fn(|k| operand(2 + k)))
+    }
+}
+
+macro_rules! activations {
+    ($($activation:ty: $parameters:literal,)*) => {
+        /// All activations.
+        pub static ACTIVATIONS: &[Definition] = &[
+            $(Definition::of::<$activation, $parameters>(),)*
+        ];
     };
 }
-pub(crate) use activations;
+
+// The list: the type, and how many parameters it has.
+activations! {
+    Relu: 0,
+    LeakyRelu: 1,
+}

@@ -1,5 +1,6 @@
 //! From arrays in memory to kernels on lanes: layouts, blocks, threads. Knows nothing of the formulas.
 
+pub mod elementwise;
 pub mod floating_point;
 pub mod operand;
 pub mod threads;

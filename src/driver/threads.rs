@@ -123,7 +123,7 @@ pub fn parallel<State: Send>(
                 states
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
-                    .push(state)
+                    .push(state);
             };
             pool.in_place_scope(|scope| {
                 for _ in 0..helpers {

@@ -1,0 +1,21 @@
+"""Activation and loss functions for NumPy arrays on the CPU: fast, accurate, bit-for-bit reproducible.
+
+Elementwise activations are NumPy ufuncs; `softmax` and its kin work along an axis; losses are functions
+and, in `actloss_rs.losses`, classes; derivatives are in `actloss_rs.backward`.
+"""
+
+from actloss_rs import activations, backward
+from actloss_rs._core import __version__
+from actloss_rs.activations import *  # noqa: F403
+from actloss_rs.threads import get_num_threads, num_threads, set_num_threads, simd_level
+
+__all__ = [
+    "__version__",
+    "activations",
+    "backward",
+    "get_num_threads",
+    "num_threads",
+    "set_num_threads",
+    "simd_level",
+    *activations.__all__,
+]

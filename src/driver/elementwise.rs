@@ -1,0 +1,368 @@
+//! Elementwise kernels: one per function and compute type, fed block by block from any layout.
+//!
+//! A kernel sees contiguous elements of the type it computes in. What lies so in memory goes to it
+//! directly, however long; everything else (strides, 16-bit floats, integers, a parameter that is one
+//! value for all) passes through block buffers in the first-level cache. Every element takes the same
+//! vector code, the last few of an array too, so its result depends on nothing but its value.
+
+use super::threads::parallel;
+use crate::dtype::{Dtype, Real, with_storage};
+use crate::lanes::{Lanes, Token};
+use crate::level::{Level, OnLevel};
+use fearless_simd::prelude::*;
+use std::marker::PhantomData;
+
+/// Operands of a kernel at most: an upstream gradient, the input, two parameters.
+pub const MAX_INPUTS: usize = 4;
+
+/// Elements of a block buffer: five of them, of `f64`, fill half a first-level cache.
+const BUFFER: usize = 512;
+
+/// Elements a thread takes at a time, some 10 µs of work; and from how many on threads are woken.
+const GRAIN: usize = 1 << 15;
+const PARALLEL_FROM: usize = 1 << 17;
+
+/// A function on lanes.
+pub trait Function {
+    /// Number of operands.
+    const INPUTS: usize;
+
+    /// The function of the operands `operand(0)`, `operand(1)`, ...
+    fn apply<S: Token, V: Lanes<S>>(simd: S, operand: impl Fn(usize) -> V) -> V;
+}
+
+/// A [`Function`] compiled for the compute type `T` on all levels: reads `n` elements at each input,
+/// writes `n` at the output, which may be one of the inputs.
+///
+/// # Safety
+/// There are [`Function::INPUTS`] inputs; each is valid for `n` reads and the output for `n` writes,
+/// all aligned. The output is either exactly an input or overlaps none.
+pub type Kernel<T> = unsafe fn(Level, &[*const T], *mut T, usize);
+
+/// A [`Function`] compiled for both compute types.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernels {
+    /// Number of operands.
+    pub inputs: usize,
+    /// For `float32`.
+    pub single: Kernel<f32>,
+    /// For all other types: 16-bit floats too, since one rounding of a `float64` result is right where
+    /// a second rounding of a `float32` result would not be.
+    pub double: Kernel<f64>,
+}
+
+impl Kernels {
+    /// The kernels of a function.
+    #[must_use]
+    pub const fn of<F: Function>() -> Self {
+        Self {
+            inputs: F::INPUTS,
+            single: kernel::<F, f32>,
+            double: kernel::<F, f64>,
+        }
+    }
+}
+
+/// See [`Kernel`].
+unsafe fn kernel<F: Function, T: Real>(
+    level: Level,
+    inputs: &[*const T],
+    output: *mut T,
+    n: usize,
+) {
+    level.dispatch(Pass::<F, T> {
+        inputs,
+        output,
+        n,
+        function: PhantomData,
+    });
+}
+
+struct Pass<'a, F, T> {
+    inputs: &'a [*const T],
+    output: *mut T,
+    n: usize,
+    function: PhantomData<F>,
+}
+
+impl<F: Function, T: Real> OnLevel for Pass<'_, F, T> {
+    type Output = ();
+
+    fn run<S: Token>(self, simd: S) {
+        simd.vectorize(
+            #[inline(always)]
+            || self.on_lanes(simd),
+        );
+    }
+}
+
+impl<F: Function, T: Real> Pass<'_, F, T> {
+    #[inline(always)]
+    fn on_lanes<S: Token>(self, simd: S) {
+        let lanes = T::Vector::<S>::LEN;
+        let whole = self.n - self.n % lanes;
+        let mut i = 0;
+        while i < whole {
+            let y = F::apply(simd, |k| {
+                // SAFETY: i + lanes <= n elements are readable at each input; the array reference ends
+                // before the store below.
+                let source = unsafe {
+                    &*self.inputs[k]
+                        .add(i)
+                        .cast::<<T::Vector<S> as SimdBase<S>>::Array>()
+                };
+                T::Vector::<S>::load_array_ref(simd, source)
+            });
+            // SAFETY: i + lanes <= n elements are writable at the output, and no reference to them lives.
+            let target = unsafe {
+                &mut *self
+                    .output
+                    .add(i)
+                    .cast::<<T::Vector<S> as SimdBase<S>>::Array>()
+            };
+            canonical_nan(simd, y).store_array(target);
+            i += lanes;
+        }
+        let rest = self.n - whole;
+        if rest > 0 {
+            let y = F::apply(simd, |k| {
+                let mut padded = T::Vector::<S>::splat(simd, T::default());
+                // SAFETY: `rest` elements are readable at `whole`, and fewer than the lanes.
+                unsafe {
+                    let source = self.inputs[k].add(whole);
+                    source.copy_to_nonoverlapping(padded.as_mut_slice().as_mut_ptr(), rest);
+                }
+                padded
+            });
+            let y = canonical_nan(simd, y);
+            // SAFETY: `rest` elements are writable at `whole`; `y` holds at least as many.
+            unsafe {
+                self.output
+                    .add(whole)
+                    .copy_from_nonoverlapping(y.as_slice().as_ptr(), rest);
+            };
+        }
+    }
+}
+
+/// NaN as the positive quiet NaN without payload: which of two NaNs survives an addition, and the sign
+/// of a generated one, differ between instruction sets.
+#[inline(always)]
+pub fn canonical_nan<S: Token, V: Lanes<S>>(simd: S, x: V) -> V {
+    x.is_nan().select(V::lit(simd, f64::NAN), x)
+}
+
+/// One operand as NumPy hands it over: first element, bytes to the next one, element type.
+#[derive(Clone, Copy, Debug)]
+pub struct Strided {
+    /// Address of the first element.
+    pub data: *mut u8,
+    /// Bytes from one element to the next: 0, negative and odd ones too.
+    pub stride: isize,
+    /// Element type.
+    pub dtype: Dtype,
+}
+
+impl Strided {
+    fn at(self, index: usize) -> *mut u8 {
+        self.data.wrapping_offset(index as isize * self.stride)
+    }
+
+    fn is_slice_of<T: Real>(self) -> bool {
+        self.dtype == T::DTYPE
+            && self.stride == size_of::<T>() as isize
+            && self.data.cast::<T>().is_aligned()
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Call {
+    level: Level,
+    inputs: [Strided; MAX_INPUTS],
+    output: Strided,
+}
+
+// SAFETY: the pointers are used for disjoint ranges of elements by each thread, within the call of
+// `run`, whose caller vouches for them.
+unsafe impl Sync for Call {}
+
+/// Apply `kernels` to `n` elements of the inputs.
+///
+/// # Safety
+/// Each operand's `n` elements are inside valid memory, in native byte order, alignment not needed. The
+/// output is either exactly an input (same address, stride and type) or overlaps none.
+pub unsafe fn run(level: Level, kernels: &Kernels, inputs: &[Strided], output: Strided, n: usize) {
+    assert_eq!(inputs.len(), kernels.inputs);
+    let mut all = [output; MAX_INPUTS];
+    all[..inputs.len()].copy_from_slice(inputs);
+    let call = Call {
+        level,
+        inputs: all,
+        output,
+    };
+    let piece = |start: usize, n: usize| {
+        let call = &call;
+        // SAFETY: the piece lies within the operands; see this function's contract.
+        unsafe {
+            if call.output.dtype == Dtype::Float32 {
+                call.piece(kernels.inputs, kernels.single, start, n);
+            } else {
+                call.piece(kernels.inputs, kernels.double, start, n);
+            }
+        }
+    };
+    if n < PARALLEL_FROM {
+        piece(0, n);
+    } else {
+        // Never stopped: NumPy owns the loop of a ufunc.
+        let _ = parallel(
+            n,
+            GRAIN,
+            &|| true,
+            || (),
+            |(), range| piece(range.start, range.len()),
+        );
+    }
+}
+
+impl Call {
+    /// # Safety
+    /// As for [`run`]; `start + n` is at most its `n`.
+    unsafe fn piece<T: Real>(&self, arity: usize, kernel: Kernel<T>, start: usize, n: usize) {
+        let direct = self.output.is_slice_of::<T>()
+            && self.inputs[..arity]
+                .iter()
+                .all(|input| input.is_slice_of::<T>());
+        if direct {
+            let pointers = self.inputs.map(|input| input.at(start).cast_const().cast());
+            // SAFETY: all operands are aligned slices of at least start + n elements.
+            unsafe {
+                kernel(
+                    self.level,
+                    &pointers[..arity],
+                    self.output.at(start).cast(),
+                    n,
+                );
+            };
+            return;
+        }
+        // SAFETY: passed on.
+        unsafe { self.buffered(arity, kernel, start, n) };
+    }
+
+    /// Through block buffers. The block is read whole before any of it is written, as the contract of
+    /// `run` needs when the output is an input.
+    ///
+    /// # Safety
+    /// As for [`Call::piece`].
+    unsafe fn buffered<T: Real>(&self, arity: usize, kernel: Kernel<T>, start: usize, n: usize) {
+        let mut buffers = [[T::default(); BUFFER]; MAX_INPUTS];
+        let mut result = [T::default(); BUFFER];
+        let mut splat_filled = [false; MAX_INPUTS];
+        let mut done = 0;
+        while done < n {
+            let first = start + done;
+            let count = BUFFER.min(n - done);
+            let mut pointers = [std::ptr::null(); MAX_INPUTS];
+            for (k, input) in self.inputs[..arity].iter().enumerate() {
+                pointers[k] = if input.is_slice_of::<T>() {
+                    input.at(first).cast_const().cast()
+                } else {
+                    if !splat_filled[k] {
+                        // One value for all: the buffer of the first block serves the others.
+                        splat_filled[k] = input.stride == 0;
+                        self.level.dispatch(Gather {
+                            source: Strided {
+                                data: input.at(first),
+                                ..*input
+                            },
+                            target: &mut buffers[k][..count],
+                        });
+                    }
+                    buffers[k].as_ptr()
+                };
+            }
+            let in_place = self.output.is_slice_of::<T>();
+            let target = if in_place {
+                self.output.at(first).cast()
+            } else {
+                result.as_mut_ptr()
+            };
+            // SAFETY: every input has `count` elements, in place or in its buffer, and so has the output.
+            unsafe { kernel(self.level, &pointers[..arity], target, count) };
+            if !in_place {
+                self.level.dispatch(Scatter {
+                    source: &result[..count],
+                    target: Strided {
+                        data: self.output.at(first),
+                        ..self.output
+                    },
+                });
+            }
+            done += count;
+        }
+    }
+}
+
+/// Read strided elements into a block buffer. Made only by [`Call::buffered`], whose contract says that
+/// the elements can be read.
+struct Gather<'a, T> {
+    source: Strided,
+    target: &'a mut [T],
+}
+
+impl<T: Real> OnLevel for Gather<'_, T> {
+    type Output = ();
+
+    fn run<S: Token>(self, simd: S) {
+        with_storage!(self.source.dtype, E => simd.vectorize(
+            #[inline(always)]
+            || {
+                let first = self.source.data.cast::<E>();
+                if self.source.stride == size_of::<E>() as isize {
+                    for (i, slot) in self.target.iter_mut().enumerate() {
+                        // SAFETY: one of the readable elements.
+                        *slot = T::convert_from(unsafe { first.add(i).read_unaligned() });
+                    }
+                } else {
+                    for (i, slot) in self.target.iter_mut().enumerate() {
+                        let address = self.source.at(i).cast::<E>();
+                        // SAFETY: one of the readable elements.
+                        *slot = T::convert_from(unsafe { address.read_unaligned() });
+                    }
+                }
+            }
+        ));
+    }
+}
+
+/// Write a block buffer to strided elements. Made only by [`Call::buffered`], whose contract says that
+/// the elements can be written.
+struct Scatter<'a, T> {
+    source: &'a [T],
+    target: Strided,
+}
+
+impl<T: Real> OnLevel for Scatter<'_, T> {
+    type Output = ();
+
+    fn run<S: Token>(self, simd: S) {
+        with_storage!(self.target.dtype, E => simd.vectorize(
+            #[inline(always)]
+            || {
+                let first = self.target.data.cast::<E>();
+                if self.target.stride == size_of::<E>() as isize {
+                    for (i, value) in self.source.iter().enumerate() {
+                        // SAFETY: one of the writable elements.
+                        unsafe { first.add(i).write_unaligned(value.convert_to()) };
+                    }
+                } else {
+                    for (i, value) in self.source.iter().enumerate() {
+                        // SAFETY: one of the writable elements.
+                        unsafe { self.target.at(i).cast::<E>().write_unaligned(value.convert_to()) };
+                    }
+                }
+            }
+        ));
+    }
+}

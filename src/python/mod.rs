@@ -1,0 +1,19 @@
+//! The Python extension module `actloss_rs._core`: the one part that knows Python and NumPy.
+
+mod threads;
+mod ufunc;
+
+use crate::level::Level;
+use pyo3::exceptions::PyImportError;
+use pyo3::prelude::*;
+
+/// The native part of `actloss_rs`. Private: import from `actloss_rs`.
+#[pymodule(name = "_core", gil_used = false)]
+fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let level = Level::try_current().map_err(PyImportError::new_err)?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("SIMD_LEVEL", level.name())?;
+    threads::register(module)?;
+    ufunc::register(module)?;
+    Ok(())
+}
