@@ -1,0 +1,63 @@
+# Every check, for people and CI alike. `make` lists the targets.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-rust test-python lint format wheel test-wheel clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+$(BIN)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed; try: make PYTHON=python3.12 ..."'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install -q "maturin>=1.9,<2" --group test
+	@touch $@
+
+build: $(BIN)/.ready ## Build the extension, optimised, into the virtual environment
+	$(BIN)/maturin develop --release -q --extras cli
+.PHONY: build
+
+demo: build ## Run the main job on the bundled real data
+	$(BIN)/actloss evaluate --sample digits
+
+test: test-rust test-python ## Run all tests
+
+test-rust: ## Rust tests, on every SIMD level of this machine
+	cargo test
+
+test-python: build ## Python tests
+	$(BIN)/python -m pytest
+
+lint: build ## rustfmt, clippy, ruff, mypy, stubs against the runtime
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	cargo clippy --all-targets --features python -- -D warnings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python scripts/write_stubs.py --check
+	$(BIN)/mypy python
+	$(BIN)/stubtest actloss_rs --ignore-disjoint-bases
+
+format: $(BIN)/.ready ## Format the code and write the stubs
+	cargo fmt
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+	$(BIN)/python scripts/write_stubs.py
+
+wheel: $(BIN)/.ready ## Build the abi3 wheel into dist/
+	$(BIN)/maturin build --release --out dist
+
+test-wheel: wheel ## Install the wheel into a clean virtual environment and test it there
+	rm -rf .venv-wheel
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install -q --upgrade "pip>=25.1"
+	.venv-wheel/bin/python -m pip install -q --group test
+	.venv-wheel/bin/python -m pip install -q "actloss_rs[cli] @ file://$$(ls -t $(CURDIR)/dist/*.whl | head -1)"
+	cd tests && ../.venv-wheel/bin/python -m pytest -c ../pyproject.toml --rootdir=.. .
+
+clean: ## Remove what was built
+	cargo clean
+	rm -rf $(VENV) .venv-wheel dist
