@@ -1,0 +1,216 @@
+//! Is every activation as accurate as its budget says, on a sample that covers every exponent?
+//!
+//! The oracle is a textbook formula in wider arithmetic; see `formulas.rs`. `make accuracy` runs the
+//! same code over every `float32`.
+
+mod budgets;
+mod format;
+mod formulas;
+mod real;
+mod subject;
+mod sweep;
+mod wide;
+
+use actloss_rs::dtype::{Bf16, F16};
+use actloss_rs::level::Level;
+use budgets::{Budget, budgets};
+use format::{FLOAT64, Rounding};
+use formulas::{FORMULAS, Formula};
+use real::Real;
+use subject::{Quantity, Subject, subjects};
+use sweep::{Number, Tally, float64_sample, measure};
+use wide::Wide;
+
+/// Steps through every 1021st `float32`: a prime, so that no bit stays fixed.
+const STRIDE: usize = 1021;
+
+/// Zeros, infinities, NaN and the ends of the range, which a stride may miss.
+const SPECIAL_FLOAT32: [f32; 9] = [
+    0.0,
+    -0.0,
+    f32::INFINITY,
+    f32::NEG_INFINITY,
+    f32::NAN,
+    f32::MAX,
+    f32::MIN,
+    f32::MIN_POSITIVE,
+    -f32::MIN_POSITIVE,
+];
+
+fn fastest() -> Level {
+    Level::available()[0]
+}
+
+fn formula(name: &str) -> &'static Formula {
+    let found = FORMULAS.iter().find(|formula| formula.name == name);
+    found.unwrap_or_else(|| panic!("{name} has no formula in formulas.rs"))
+}
+
+fn budget(name: &str) -> Budget {
+    let found = budgets().into_iter().find(|budget| budget.name == name);
+    found.unwrap_or_else(|| panic!("{name} has no budget in budgets.txt"))
+}
+
+/// Calls `check` for each activation and quantity, on all cores, and lists every complaint.
+fn for_each(check: impl Fn(&Subject, Quantity) -> Result<(), String> + Sync) {
+    let subjects = subjects(fastest());
+    let work: Vec<_> = subjects
+        .iter()
+        .flat_map(|subject| [(subject, Quantity::Value), (subject, Quantity::Derivative)])
+        .collect();
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let complaints = std::sync::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, Into::into) {
+            scope.spawn(|| {
+                while let Some((subject, quantity)) =
+                    work.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+                {
+                    if let Err(complaint) = check(subject, *quantity) {
+                        complaints.lock().unwrap().push(complaint);
+                    }
+                }
+            });
+        }
+    });
+    let mut complaints = complaints.into_inner().unwrap();
+    complaints.sort();
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+fn within_budget<N: Number>(
+    subject: &Subject,
+    quantity: Quantity,
+    bits: impl Iterator<Item = u64>,
+) -> Result<(), String> {
+    let Tally { worst, at, .. } = measure::<N>(subject, formula(subject.name), quantity, bits);
+    let allowed = budget(subject.name).ulps(quantity, N::FORMAT.precision);
+    let message = || {
+        let (name, format) = (subject.name, N::FORMAT.name);
+        format!("{name} ({quantity:?}, {format}): {worst:.4} ulp at {at:e}, budget {allowed}")
+    };
+    if worst <= allowed {
+        Ok(())
+    } else {
+        Err(message())
+    }
+}
+
+fn correctly_rounded<N: Number>(subject: &Subject, quantity: Quantity) -> Result<(), String> {
+    let tally = measure::<N>(subject, formula(subject.name), quantity, 0..=N::LAST);
+    let message = || {
+        let (name, format) = (subject.name, N::FORMAT.name);
+        let Tally {
+            wrong,
+            undecided,
+            worst,
+            at,
+            ..
+        } = tally;
+        format!(
+            "{name} ({quantity:?}, {format}): {wrong} wrong, {undecided} undecided, {worst:.4} ulp at {at:e}"
+        )
+    };
+    if tally.wrong == 0 && tally.undecided == 0 {
+        Ok(())
+    } else {
+        Err(message())
+    }
+}
+
+#[test]
+fn every_activation_has_a_formula_and_a_budget() {
+    for subject in subjects(fastest()) {
+        let _ = (formula(subject.name), budget(subject.name));
+    }
+}
+
+#[test]
+fn float32_is_within_budget() {
+    for_each(|subject, quantity| {
+        let special = SPECIAL_FLOAT32.map(|x| u64::from(x.to_bits()));
+        let bits = (0..=f32::LAST).step_by(STRIDE).chain(special);
+        within_budget::<f32>(subject, quantity, bits)
+    });
+}
+
+#[test]
+fn float64_is_within_budget() {
+    for_each(|subject, quantity| within_budget::<f64>(subject, quantity, float64_sample(8)));
+}
+
+#[test]
+fn every_float16_is_correctly_rounded() {
+    for_each(correctly_rounded::<F16>);
+}
+
+#[test]
+fn every_bfloat16_is_correctly_rounded() {
+    for_each(correctly_rounded::<Bf16>);
+}
+
+/// The quick arithmetic against the wide one, for every formula, within the bound it claims.
+#[test]
+fn both_arithmetics_of_the_oracle_agree() {
+    let parameters = [1.0, 0.5];
+    let wide_parameters = parameters.map(Wide::from);
+    let close = |name: &str, x: f32, quick: f64, wide: Wide, scale: Wide| {
+        let off = (wide - quick).abs();
+        // Below the last place of the least float32, relative errors no longer matter.
+        let bound = scale.abs() * f64::ERROR + 2.0_f64.powi(-200);
+        assert!(
+            !quick.is_finite() || off <= bound,
+            "{name} at {x:e}: {quick:e}, {wide:?}"
+        );
+    };
+    for formula in FORMULAS {
+        for x in (0..=u32::MAX)
+            .step_by(262_139)
+            .map(f32::from_bits)
+            .filter(|x| x.is_finite())
+        {
+            let (quick, wide) = (f64::from(x), Wide::from(f64::from(x)));
+            let n = formula.parameters;
+            let value = (formula.value.1)(wide, &wide_parameters[..n]);
+            close(
+                formula.name,
+                x,
+                (formula.value.0)(quick, &parameters[..n]),
+                value,
+                value,
+            );
+            let quick = (formula.derivative.0)(quick, &parameters[..n]);
+            let (a, b) = (formula.derivative.1)(wide, &wide_parameters[..n]);
+            let scale = if a.abs() > b.abs() { a } else { b };
+            close(formula.name, x, quick.0 + quick.1, a + b, scale);
+        }
+    }
+}
+
+/// The wide arithmetic against CORE-MATH: rounded to `f64` it must be the same number.
+#[test]
+fn the_wide_arithmetic_rounds_as_core_math_does() {
+    type Pair = (&'static str, fn(Wide) -> Wide, fn(f64) -> f64);
+    let functions: [Pair; 6] = [
+        ("exp", Wide::exp, core_math::exp),
+        ("expm1", Wide::expm1, core_math::expm1),
+        ("log1p", Wide::log1p, core_math::log1p),
+        ("tanh", Wide::tanh, core_math::tanh),
+        ("erf", Wide::erf, core_math::erf),
+        ("erfc", Wide::erfc, core_math::erfc),
+    ];
+    for x in float64_sample(4)
+        .map(f64::from_bits)
+        .filter(|x| x.is_finite())
+    {
+        for (name, wide, reference) in functions {
+            let (ours, theirs) = (wide(x.into()).parts(), reference(x));
+            let distance = FLOAT64.distance(theirs, ours, ours, Wide::ERROR);
+            assert_ne!(
+                distance.rounding,
+                Rounding::Wrong,
+                "{name}({x:e}): {ours:?}, {theirs:e}"
+            );
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Runs a kernel over many inputs and keeps the worst distance from the formula.
+
+use crate::format::{BFLOAT16, Distance, FLOAT16, FLOAT32, FLOAT64, Format, Rounding};
+use crate::formulas::{Formula, Terms};
+use crate::real::{Parts, Real};
+use crate::subject::{Quantity, Subject};
+use crate::wide::Wide;
+use actloss_rs::dtype::{Bf16, F16, Storage};
+
+/// An element type: its bit patterns, and the loop they go through.
+pub trait Number {
+    /// Where results are rounded to.
+    const FORMAT: Format;
+    /// How many bit patterns there are, less one.
+    const LAST: u64;
+    /// The number with these bits.
+    fn from_bits(bits: u64) -> f64;
+    /// The number of this type nearest to `x`.
+    fn nearest(x: f64) -> f64;
+    /// The loop's results, as stored, for the default parameters rounded to this type.
+    fn run(subject: &Subject, quantity: Quantity, x: &[f64]) -> Vec<f64>;
+}
+
+macro_rules! number {
+    ($type:ty, $format:expr, $last:expr, $from_bits:expr, $loop:ident: $lane:ty) => {
+        impl Number for $type {
+            const FORMAT: Format = $format;
+            const LAST: u64 = $last;
+
+            fn from_bits(bits: u64) -> f64 {
+                Storage::to_f64($from_bits(bits))
+            }
+
+            fn nearest(x: f64) -> f64 {
+                <$type>::from_f64(x).to_f64()
+            }
+
+            fn run(subject: &Subject, quantity: Quantity, x: &[f64]) -> Vec<f64> {
+                let x: Vec<$lane> = x.iter().map(|&x| x as $lane).collect();
+                let parameters: Vec<$lane> = subject
+                    .parameters
+                    .iter()
+                    .map(|&p| Self::nearest(p) as $lane)
+                    .collect();
+                let mut y = vec![0.0; x.len()];
+                (subject.$loop)(quantity, &x, &parameters, &mut y);
+                y.iter().map(|&y| Self::nearest(y.into())).collect()
+            }
+        }
+    };
+}
+number!(f32, FLOAT32, 0xffff_ffff, |bits| f32::from_bits(bits as u32), single: f32);
+number!(f64, FLOAT64, u64::MAX, f64::from_bits, double: f64);
+number!(F16, FLOAT16, 0xffff, |bits| F16(bits as u16), double: f64);
+number!(Bf16, BFLOAT16, 0xffff, |bits| Bf16(bits as u16), double: f64);
+
+/// The errors seen so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Inputs.
+    pub count: u64,
+    /// Results that are not the nearest number.
+    pub wrong: u64,
+    /// Results whose rounding the oracle cannot decide.
+    pub undecided: u64,
+    /// The largest error, in ulps.
+    pub worst: f64,
+    /// Where that is.
+    pub at: f64,
+}
+
+impl Tally {
+    fn add(&mut self, x: f64, distance: Distance) {
+        self.count += 1;
+        self.wrong += u64::from(distance.rounding == Rounding::Wrong);
+        self.undecided += u64::from(distance.rounding == Rounding::Undecided);
+        if distance.ulps > self.worst {
+            (self.worst, self.at) = (distance.ulps, x);
+        }
+    }
+
+    /// The errors of both.
+    #[must_use]
+    pub fn merge(self, other: Self) -> Self {
+        let worse = if other.worst > self.worst {
+            other
+        } else {
+            self
+        };
+        Self {
+            count: self.count + other.count,
+            wrong: self.wrong + other.wrong,
+            undecided: self.undecided + other.undecided,
+            ..worse
+        }
+    }
+}
+
+/// Measures one quantity of a subject against its formula.
+pub struct Oracle<'a> {
+    formula: &'a Formula,
+    quantity: Quantity,
+    format: Format,
+    parameters: Vec<f64>,
+    wide_parameters: Vec<Wide>,
+}
+
+impl<'a> Oracle<'a> {
+    /// For the formula with the parameters as the type `N` rounds them.
+    pub fn new<N: Number>(formula: &'a Formula, quantity: Quantity, parameters: &[f64]) -> Self {
+        let parameters: Vec<f64> = parameters.iter().map(|&p| N::nearest(p)).collect();
+        let wide_parameters = parameters.iter().map(|&p| Wide::from(p)).collect();
+        Self {
+            formula,
+            quantity,
+            format: N::FORMAT,
+            parameters,
+            wide_parameters,
+        }
+    }
+
+    /// How far `result` is from the formula at `x`.
+    pub fn distance(&self, x: f64, result: f64) -> Distance {
+        if x.is_nan() && self.quantity == Quantity::Derivative {
+            // Piecewise constant derivatives have no reason to be NaN there.
+            return self.format.distance(
+                0.0,
+                Parts::new(0.0, 0.0, 0),
+                Parts::new(0.0, 0.0, 0),
+                0.0,
+            );
+        }
+        if x.is_nan() {
+            let nan = Parts::new(x, 0.0, 0);
+            return self.format.distance(result, nan, nan, 0.0);
+        }
+        if x.is_finite() && self.format.precision <= FLOAT32.precision {
+            let terms = match self.quantity {
+                Quantity::Value => (self.formula.value.0(x, &self.parameters), 0.0),
+                Quantity::Derivative => self.formula.derivative.0(x, &self.parameters),
+            };
+            let distance = self.distance_from(terms, result);
+            if (terms.0 + terms.1).is_finite() && distance.rounding != Rounding::Undecided {
+                return distance;
+            }
+        }
+        let wide = Wide::from(x);
+        let terms = match self.quantity {
+            Quantity::Value => (
+                self.formula.value.1(wide, &self.wide_parameters),
+                Wide::from(0.0),
+            ),
+            Quantity::Derivative => self.formula.derivative.1(wide, &self.wide_parameters),
+        };
+        self.distance_from(terms, result)
+    }
+
+    fn distance_from<R: Real>(&self, (a, b): Terms<R>, result: f64) -> Distance {
+        let sum = a + b;
+        let scale = [a, b]
+            .into_iter()
+            .fold(sum.abs(), |m, t| if t.abs() > m { t.abs() } else { m });
+        self.format
+            .distance(result, sum.parts(), scale.parts(), R::ERROR)
+    }
+}
+
+/// The errors of `subject` in the type `N` at the inputs with these bit patterns.
+pub fn measure<N: Number>(
+    subject: &Subject,
+    formula: &Formula,
+    quantity: Quantity,
+    bits: impl Iterator<Item = u64>,
+) -> Tally {
+    let oracle = Oracle::new::<N>(formula, quantity, &subject.parameters);
+    let mut tally = Tally::default();
+    let mut bits = bits.peekable();
+    while bits.peek().is_some() {
+        let x: Vec<f64> = bits.by_ref().take(4096).map(N::from_bits).collect();
+        for (&x, &y) in x.iter().zip(&N::run(subject, quantity, &x)) {
+            tally.add(x, oracle.distance(x, y));
+        }
+    }
+    tally
+}
+
+/// Bit patterns of `float64` inputs: every exponent with both signs, the range where functions bend,
+/// and the neighbours of round numbers, where reductions and case distinctions change.
+pub fn float64_sample(per_exponent: u64) -> impl Iterator<Item = u64> + Clone {
+    let everywhere = (0..4096 * per_exponent).map(move |i| {
+        let exponent = (i / per_exponent) << 52;
+        exponent | scramble(i) >> 12
+    });
+    let bends = (0..2048 * per_exponent).map(|i| {
+        let unit = (scramble(i) >> 11) as f64 * 2.0_f64.powi(-53);
+        let width = [1.0, 4.0, 16.0, 45.0, 750.0][i as usize % 5];
+        (width * (2.0 * unit - 1.0)).to_bits()
+    });
+    let neighbours = (-800..=800_i32).flat_map(|eighths| {
+        let bits = (f64::from(eighths) / 8.0).to_bits();
+        (0..7).map(move |step| (bits + step).saturating_sub(3))
+    });
+    let ends = [
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        f64::NAN,
+        f64::MAX,
+        f64::MIN,
+    ]
+    .map(f64::to_bits);
+    everywhere.chain(bends).chain(neighbours).chain(ends)
+}
+
+/// A fixed random number for `i` (the finaliser of SplitMix64).
+fn scramble(i: u64) -> u64 {
+    let z = i.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
