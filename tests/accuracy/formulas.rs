@@ -5,10 +5,14 @@
 
 use crate::real::Real;
 use crate::wide::Wide;
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 /// A derivative, as two terms that may cancel: its error is counted in ulps of the largest of the
 /// terms and their sum.
 pub type Terms<R> = (R, R);
+
+/// A function of `x` and parameters, in `f64` and in [`Wide`].
+type Both<A, B> = (fn(f64, &[f64]) -> A, fn(Wide, &[Wide]) -> B);
 
 /// An activation as the textbook has it.
 pub struct Formula {
@@ -17,12 +21,9 @@ pub struct Formula {
     /// How many parameters it has.
     pub parameters: usize,
     /// `f(x)` in each arithmetic.
-    pub value: (fn(f64, &[f64]) -> f64, fn(Wide, &[Wide]) -> Wide),
+    pub value: Both<f64, Wide>,
     /// `f'(x)` in each arithmetic.
-    pub derivative: (
-        fn(f64, &[f64]) -> Terms<f64>,
-        fn(Wide, &[Wide]) -> Terms<Wide>,
-    ),
+    pub derivative: Both<Terms<f64>, Terms<Wide>>,
 }
 
 macro_rules! formulas {
@@ -181,7 +182,7 @@ fn cubic<R: Real>() -> R {
 }
 
 fn sqrt_half<R: Real>() -> R {
-    R::constant(0.7071067811865476, -4.833646656726457e-17)
+    R::constant(FRAC_1_SQRT_2, -4.833646656726457e-17)
 }
 
 fn sqrt_two_over_pi<R: Real>() -> R {
@@ -189,7 +190,7 @@ fn sqrt_two_over_pi<R: Real>() -> R {
 }
 
 fn two_over_sqrt_pi<R: Real>() -> R {
-    R::constant(1.1283791670955126, 1.533545961316588e-17)
+    R::constant(FRAC_2_SQRT_PI, 1.533545961316588e-17)
 }
 
 /// The scale of SELU, from its fixed point of mean 0 and variance 1 (Klambauer et al. 2017).

@@ -3,6 +3,8 @@
 //! The oracle is a textbook formula in wider arithmetic; see `formulas.rs`. `make accuracy` runs the
 //! same code over every `float32`.
 
+#![allow(unreachable_pub, reason = "modules shared with `examples/accuracy.rs`")]
+
 mod budgets;
 mod format;
 mod formulas;
@@ -11,13 +13,14 @@ mod subject;
 mod sweep;
 mod wide;
 
+use actloss_rs::activation::{ACTIVATIONS, Definition};
 use actloss_rs::dtype::{Bf16, F16};
 use actloss_rs::level::Level;
 use budgets::{Budget, budgets};
 use format::{FLOAT64, Rounding};
 use formulas::{FORMULAS, Formula};
 use real::Real;
-use subject::{Quantity, Subject, subjects};
+use subject::{Quantity, evaluate};
 use sweep::{Number, Tally, float64_sample, measure};
 use wide::Wide;
 
@@ -52,21 +55,20 @@ fn budget(name: &str) -> Budget {
 }
 
 /// Calls `check` for each activation and quantity, on all cores, and lists every complaint.
-fn for_each(check: impl Fn(&Subject, Quantity) -> Result<(), String> + Sync) {
-    let subjects = subjects(fastest());
-    let work: Vec<_> = subjects
+fn for_each(check: impl Fn(&Definition, Quantity) -> Result<(), String> + Sync) {
+    let work: Vec<_> = ACTIVATIONS
         .iter()
-        .flat_map(|subject| [(subject, Quantity::Value), (subject, Quantity::Derivative)])
+        .flat_map(|a| [(a, Quantity::Value), (a, Quantity::Derivative)])
         .collect();
     let next = std::sync::atomic::AtomicUsize::new(0);
     let complaints = std::sync::Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, Into::into) {
             scope.spawn(|| {
-                while let Some((subject, quantity)) =
+                while let Some((activation, quantity)) =
                     work.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
                 {
-                    if let Err(complaint) = check(subject, *quantity) {
+                    if let Err(complaint) = check(activation, *quantity) {
                         complaints.lock().unwrap().push(complaint);
                     }
                 }
@@ -79,14 +81,20 @@ fn for_each(check: impl Fn(&Subject, Quantity) -> Result<(), String> + Sync) {
 }
 
 fn within_budget<N: Number>(
-    subject: &Subject,
+    activation: &Definition,
     quantity: Quantity,
     bits: impl Iterator<Item = u64>,
 ) -> Result<(), String> {
-    let Tally { worst, at, .. } = measure::<N>(subject, formula(subject.name), quantity, bits);
-    let allowed = budget(subject.name).ulps(quantity, N::FORMAT.precision);
+    let Tally { worst, at, .. } = measure::<N>(
+        fastest(),
+        activation,
+        formula(activation.name),
+        quantity,
+        bits,
+    );
+    let allowed = budget(activation.name).ulps(quantity, N::FORMAT.precision);
     let message = || {
-        let (name, format) = (subject.name, N::FORMAT.name);
+        let (name, format) = (activation.name, N::FORMAT.name);
         format!("{name} ({quantity:?}, {format}): {worst:.4} ulp at {at:e}, budget {allowed}")
     };
     if worst <= allowed {
@@ -96,10 +104,16 @@ fn within_budget<N: Number>(
     }
 }
 
-fn correctly_rounded<N: Number>(subject: &Subject, quantity: Quantity) -> Result<(), String> {
-    let tally = measure::<N>(subject, formula(subject.name), quantity, 0..=N::LAST);
+fn correctly_rounded<N: Number>(activation: &Definition, quantity: Quantity) -> Result<(), String> {
+    let tally = measure::<N>(
+        fastest(),
+        activation,
+        formula(activation.name),
+        quantity,
+        0..=N::LAST,
+    );
     let message = || {
-        let (name, format) = (subject.name, N::FORMAT.name);
+        let (name, format) = (activation.name, N::FORMAT.name);
         let Tally {
             wrong,
             undecided,
@@ -120,23 +134,23 @@ fn correctly_rounded<N: Number>(subject: &Subject, quantity: Quantity) -> Result
 
 #[test]
 fn every_activation_has_a_formula_and_a_budget() {
-    for subject in subjects(fastest()) {
-        let _ = (formula(subject.name), budget(subject.name));
+    for activation in ACTIVATIONS {
+        let _ = (formula(activation.name), budget(activation.name));
     }
 }
 
 #[test]
 fn float32_is_within_budget() {
-    for_each(|subject, quantity| {
+    for_each(|activation, quantity| {
         let special = SPECIAL_FLOAT32.map(|x| u64::from(x.to_bits()));
         let bits = (0..=f32::LAST).step_by(STRIDE).chain(special);
-        within_budget::<f32>(subject, quantity, bits)
+        within_budget::<f32>(activation, quantity, bits)
     });
 }
 
 #[test]
 fn float64_is_within_budget() {
-    for_each(|subject, quantity| within_budget::<f64>(subject, quantity, float64_sample(8)));
+    for_each(|activation, quantity| within_budget::<f64>(activation, quantity, float64_sample(8)));
 }
 
 #[test]
@@ -210,6 +224,108 @@ fn the_wide_arithmetic_rounds_as_core_math_does() {
                 distance.rounding,
                 Rounding::Wrong,
                 "{name}({x:e}): {ours:?}, {theirs:e}"
+            );
+        }
+    }
+}
+
+/// The derivatives of the textbook against its values, by central differences in wide arithmetic.
+#[test]
+fn derivatives_of_the_formulas_are_their_slopes() {
+    let parameters = [1.0, 0.5].map(Wide::from);
+    let h = 2.0_f64.powi(-30);
+    for formula in FORMULAS {
+        let parameters = &parameters[..formula.parameters];
+        for i in -4000..4000 {
+            // Off every kink, which lie at multiples of 1/8.
+            let x = Wide::from(f64::from(i) / 512.0 + 0.0003);
+            let rise = (formula.value.1)(x + h, parameters) - (formula.value.1)(x - h, parameters);
+            let (a, b) = (formula.derivative.1)(x, parameters);
+            let (slope, derivative) = (rise / (2.0 * h), a + b);
+            let scale = a.abs() + b.abs() + (formula.value.1)(x, parameters).abs();
+            let close = slope.parts().hi.is_nan() || (slope - derivative).abs() <= scale * 1e-11;
+            assert!(
+                close,
+                "{} at {x:?}: {derivative:?}, slope {slope:?}",
+                formula.name
+            );
+        }
+    }
+}
+
+/// The same bits on every SIMD level, for every activation and type.
+#[test]
+fn every_level_gives_the_same_bits() {
+    fn check<N: Number>(
+        activation: &Definition,
+        quantity: Quantity,
+        bits: impl Iterator<Item = u64>,
+    ) -> Result<(), String> {
+        let x: Vec<N> = bits.map(N::from_bits).collect();
+        let on = |level| evaluate(level, activation, quantity, N::DTYPE, &x);
+        let expected = on(fastest());
+        for level in Level::available() {
+            let pairs = expected.iter().zip(on(level));
+            // As f64, which holds every bit of a finite number, and NaN is the driver's business.
+            let differs = |(a, b): (&N, N)| a.to_f64().to_bits() != b.to_f64().to_bits();
+            if let Some(at) = pairs.map(differs).position(|differs| differs) {
+                let (name, level) = (activation.name, level.name());
+                return Err(format!(
+                    "{name} ({quantity:?}) on {level} at {:e}",
+                    x[at].to_f64()
+                ));
+            }
+        }
+        Ok(())
+    }
+    for_each(|activation, quantity| {
+        check::<f32>(activation, quantity, (0..=f32::LAST).step_by(65_521))?;
+        check::<f64>(activation, quantity, float64_sample(2))?;
+        check::<F16>(activation, quantity, (0..=F16::LAST).step_by(3))?;
+        check::<Bf16>(activation, quantity, (0..=Bf16::LAST).step_by(3))
+    });
+}
+
+/// Functions that are about linear in `x` at 0 keep its sign there.
+#[test]
+fn zero_keeps_its_sign() {
+    const THROUGH_ZERO: &[&str] = &[
+        "expm1",
+        "log1p",
+        "erf",
+        "tanh",
+        "silu",
+        "mish",
+        "gelu",
+        "gelu_tanh",
+        "elu",
+        "celu",
+        "selu",
+        "softsign",
+        "leaky_relu",
+        "tanh_shrink",
+        "hard_swish",
+        "hard_tanh",
+    ];
+    for activation in ACTIVATIONS
+        .iter()
+        .filter(|a| THROUGH_ZERO.contains(&a.name))
+    {
+        for zero in [0.0, -0.0_f64] {
+            let y = evaluate(fastest(), activation, Quantity::Value, f64::DTYPE, &[zero])[0];
+            assert_eq!(y.to_bits(), zero.to_bits(), "{} of {zero}", activation.name);
+            let y = evaluate(
+                fastest(),
+                activation,
+                Quantity::Value,
+                f32::DTYPE,
+                &[zero as f32],
+            )[0];
+            assert_eq!(
+                y.to_bits(),
+                (zero as f32).to_bits(),
+                "{} of {zero}",
+                activation.name
             );
         }
     }

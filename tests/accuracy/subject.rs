@@ -1,11 +1,9 @@
-//! What is measured: every activation of the crate, as functions on slices.
+//! What is measured: the crate's activations, through the same driver as NumPy's calls.
 
-use actloss_rs::activation::{Activation, LeakyRelu, Relu};
-use actloss_rs::dtype::Real as Element;
-use actloss_rs::lanes::{Lanes, Token};
-use actloss_rs::level::{Level, OnLevel};
-use fearless_simd::prelude::*;
-use std::marker::PhantomData;
+use actloss_rs::activation::Definition;
+use actloss_rs::driver::elementwise::{Strided, run};
+use actloss_rs::dtype::{Dtype, Storage};
+use actloss_rs::level::Level;
 
 /// The function itself, or its derivative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,79 +14,41 @@ pub enum Quantity {
     Derivative,
 }
 
-/// A loop: inputs, parameters, and results, as many as inputs.
-pub type Kernel<T> = Box<dyn Fn(Quantity, &[T], &[T], &mut [T]) + Send + Sync>;
-
-/// An activation on one SIMD level.
-pub struct Subject {
-    /// The name of the ufunc.
-    pub name: &'static str,
-    /// The default parameters.
-    pub parameters: Vec<f64>,
-    /// The `float32` loop.
-    pub single: Kernel<f32>,
-    /// The `float64` loop, which the 16-bit types go through as well.
-    pub double: Kernel<f64>,
-}
-
-/// Every activation, on this level.
-pub fn subjects(level: Level) -> Vec<Subject> {
-    vec![subject::<Relu, 0>(level), subject::<LeakyRelu, 1>(level)]
-}
-
-fn subject<A: Activation<P>, const P: usize>(level: Level) -> Subject {
-    Subject {
-        name: A::NAME,
-        parameters: A::PARAMETERS.iter().map(|p| p.default).collect(),
-        single: kernel::<A, f32, P>(level),
-        double: kernel::<A, f64, P>(level),
-    }
-}
-
-fn kernel<A: Activation<P>, T: Element, const P: usize>(level: Level) -> Kernel<T> {
-    Box::new(move |quantity, x, parameters, y| {
-        let activation = PhantomData::<A>;
-        let parameters = parameters
-            .try_into()
-            .expect("the right number of parameters");
-        level.dispatch(Run::<A, T, P> {
-            quantity,
-            x,
-            parameters,
-            y,
-            activation,
-        });
-    })
-}
-
-struct Run<'a, A, T, const P: usize> {
+/// The quantity at each of `x`, with the default parameters, as arrays of type `dtype`, which is `T`.
+pub fn evaluate<T: Storage>(
+    level: Level,
+    activation: &Definition,
     quantity: Quantity,
-    x: &'a [T],
-    parameters: [T; P],
-    y: &'a mut [T],
-    activation: PhantomData<A>,
-}
-
-impl<A: Activation<P>, T: Element, const P: usize> OnLevel for Run<'_, A, T, P> {
-    type Output = ();
-
-    fn run<S: Token>(self, simd: S) {
-        simd.vectorize(
-            #[inline(always)]
-            || {
-                let width = T::Vector::<S>::LEN;
-                let parameters = self.parameters.map(|p| T::Vector::<S>::lit(simd, p.into()));
-                let one = T::Vector::<S>::lit(simd, 1.0);
-                for (x, y) in self.x.chunks(width).zip(self.y.chunks_mut(width)) {
-                    let lanes =
-                        T::Vector::<S>::from_fn(simd, |i| x.get(i).copied().unwrap_or_default());
-                    let result = match self.quantity {
-                        Quantity::Value => A::value(simd, lanes, parameters),
-                        Quantity::Derivative => A::backward(simd, one, lanes, parameters),
-                    };
-                    y.copy_from_slice(&result.as_slice()[..y.len()]);
-                }
-            },
-        );
-    }
+    dtype: Dtype,
+    x: &[T],
+) -> Vec<T> {
+    assert_eq!(dtype.size(), size_of::<T>());
+    let mut constants: Vec<T> = vec![T::from_f64(1.0)];
+    constants.extend(activation.parameters.iter().map(|p| T::from_f64(p.default)));
+    let strided = |slice: &[T], stride: usize| Strided {
+        data: slice.as_ptr().cast_mut().cast(),
+        stride: stride as isize,
+        dtype,
+    };
+    let kernels = match quantity {
+        Quantity::Value => &activation.value,
+        Quantity::Derivative => &activation.backward,
+    };
+    let constant = |k: usize| strided(&constants[k..], 0);
+    let upstream = (quantity == Quantity::Derivative).then(|| constant(0));
+    let inputs: Vec<Strided> = upstream
+        .into_iter()
+        .chain([strided(x, size_of::<T>())])
+        .chain((1..constants.len()).map(constant))
+        .collect();
+    let mut y = vec![T::from_f64(0.0); x.len()];
+    let output = Strided {
+        data: y.as_mut_ptr().cast(),
+        stride: size_of::<T>() as isize,
+        dtype,
+    };
+    // SAFETY: the operands are slices of x.len() elements, or one element with stride 0; the output
+    // is a vector of its own.
+    unsafe { run(level, kernels, &inputs, output, x.len()) };
+    y
 }

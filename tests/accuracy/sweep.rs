@@ -3,56 +3,41 @@
 use crate::format::{BFLOAT16, Distance, FLOAT16, FLOAT32, FLOAT64, Format, Rounding};
 use crate::formulas::{Formula, Terms};
 use crate::real::{Parts, Real};
-use crate::subject::{Quantity, Subject};
+use crate::subject::{Quantity, evaluate};
 use crate::wide::Wide;
-use actloss_rs::dtype::{Bf16, F16, Storage};
+use actloss_rs::activation::{Definition, Parameter};
+use actloss_rs::dtype::{Bf16, Dtype, F16, Storage};
+use actloss_rs::level::Level;
 
-/// An element type: its bit patterns, and the loop they go through.
-pub trait Number {
+/// An element type and its format.
+pub trait Number: Storage {
     /// Where results are rounded to.
     const FORMAT: Format;
-    /// How many bit patterns there are, less one.
+    /// The type, as the driver knows it.
+    const DTYPE: Dtype;
+    /// The largest bit pattern.
     const LAST: u64;
     /// The number with these bits.
-    fn from_bits(bits: u64) -> f64;
-    /// The number of this type nearest to `x`.
-    fn nearest(x: f64) -> f64;
-    /// The loop's results, as stored, for the default parameters rounded to this type.
-    fn run(subject: &Subject, quantity: Quantity, x: &[f64]) -> Vec<f64>;
+    fn from_bits(bits: u64) -> Self;
 }
 
 macro_rules! number {
-    ($type:ty, $format:expr, $last:expr, $from_bits:expr, $loop:ident: $lane:ty) => {
+    ($type:ty, $format:expr, $dtype:ident, $last:expr, $from_bits:expr) => {
         impl Number for $type {
             const FORMAT: Format = $format;
-            const LAST: u64 = $last;
+            const DTYPE: Dtype = Dtype::$dtype;
+            const LAST: u64 = $last as u64;
 
-            fn from_bits(bits: u64) -> f64 {
-                Storage::to_f64($from_bits(bits))
-            }
-
-            fn nearest(x: f64) -> f64 {
-                <$type>::from_f64(x).to_f64()
-            }
-
-            fn run(subject: &Subject, quantity: Quantity, x: &[f64]) -> Vec<f64> {
-                let x: Vec<$lane> = x.iter().map(|&x| x as $lane).collect();
-                let parameters: Vec<$lane> = subject
-                    .parameters
-                    .iter()
-                    .map(|&p| Self::nearest(p) as $lane)
-                    .collect();
-                let mut y = vec![0.0; x.len()];
-                (subject.$loop)(quantity, &x, &parameters, &mut y);
-                y.iter().map(|&y| Self::nearest(y.into())).collect()
+            fn from_bits(bits: u64) -> Self {
+                $from_bits(bits as _)
             }
         }
     };
 }
-number!(f32, FLOAT32, 0xffff_ffff, |bits| f32::from_bits(bits as u32), single: f32);
-number!(f64, FLOAT64, u64::MAX, f64::from_bits, double: f64);
-number!(F16, FLOAT16, 0xffff, |bits| F16(bits as u16), double: f64);
-number!(Bf16, BFLOAT16, 0xffff, |bits| Bf16(bits as u16), double: f64);
+number!(f32, FLOAT32, Float32, u32::MAX, f32::from_bits);
+number!(f64, FLOAT64, Float64, u64::MAX, f64::from_bits);
+number!(F16, FLOAT16, Float16, u16::MAX, F16);
+number!(Bf16, BFLOAT16, BFloat16, u16::MAX, Bf16);
 
 /// The errors seen so far.
 #[derive(Clone, Copy, Debug, Default)]
@@ -80,7 +65,7 @@ impl Tally {
     }
 
     /// The errors of both.
-    #[must_use]
+    #[allow(dead_code, reason = "for the full sweep, on all cores")]
     pub fn merge(self, other: Self) -> Self {
         let worse = if other.worst > self.worst {
             other
@@ -96,7 +81,7 @@ impl Tally {
     }
 }
 
-/// Measures one quantity of a subject against its formula.
+/// Measures one quantity of an activation against its formula.
 pub struct Oracle<'a> {
     formula: &'a Formula,
     quantity: Quantity,
@@ -107,8 +92,15 @@ pub struct Oracle<'a> {
 
 impl<'a> Oracle<'a> {
     /// For the formula with the parameters as the type `N` rounds them.
-    pub fn new<N: Number>(formula: &'a Formula, quantity: Quantity, parameters: &[f64]) -> Self {
-        let parameters: Vec<f64> = parameters.iter().map(|&p| N::nearest(p)).collect();
+    pub fn new<N: Number>(
+        formula: &'a Formula,
+        quantity: Quantity,
+        parameters: &[Parameter],
+    ) -> Self {
+        let parameters = parameters.iter();
+        let parameters: Vec<f64> = parameters
+            .map(|p| N::from_f64(p.default).to_f64())
+            .collect();
         let wide_parameters = parameters.iter().map(|&p| Wide::from(p)).collect();
         Self {
             formula,
@@ -165,20 +157,22 @@ impl<'a> Oracle<'a> {
     }
 }
 
-/// The errors of `subject` in the type `N` at the inputs with these bit patterns.
+/// The errors of `activation` in the type `N` at the inputs with these bit patterns.
 pub fn measure<N: Number>(
-    subject: &Subject,
+    level: Level,
+    activation: &Definition,
     formula: &Formula,
     quantity: Quantity,
     bits: impl Iterator<Item = u64>,
 ) -> Tally {
-    let oracle = Oracle::new::<N>(formula, quantity, &subject.parameters);
+    let oracle = Oracle::new::<N>(formula, quantity, activation.parameters);
     let mut tally = Tally::default();
     let mut bits = bits.peekable();
     while bits.peek().is_some() {
-        let x: Vec<f64> = bits.by_ref().take(4096).map(N::from_bits).collect();
-        for (&x, &y) in x.iter().zip(&N::run(subject, quantity, &x)) {
-            tally.add(x, oracle.distance(x, y));
+        let x: Vec<N> = bits.by_ref().take(4096).map(N::from_bits).collect();
+        let y = evaluate(level, activation, quantity, N::DTYPE, &x);
+        for (x, y) in x.iter().zip(&y) {
+            tally.add(x.to_f64(), oracle.distance(x.to_f64(), y.to_f64()));
         }
     }
     tally
@@ -211,7 +205,7 @@ pub fn float64_sample(per_exponent: u64) -> impl Iterator<Item = u64> + Clone {
     everywhere.chain(bends).chain(neighbours).chain(ends)
 }
 
-/// A fixed random number for `i` (the finaliser of SplitMix64).
+/// A fixed random number for `i` (the finaliser of `SplitMix64`).
 fn scramble(i: u64) -> u64 {
     let z = i.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

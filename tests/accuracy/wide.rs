@@ -18,8 +18,8 @@ const INFINITY: i64 = 1 << 40;
 const EXP_INFINITY: i64 = 1 << 50;
 
 impl Wide {
-    const LN_2: (f64, f64) = (0.6931471805599453, 2.3190468138462996e-17);
-    const TWO_OVER_SQRT_PI: (f64, f64) = (1.1283791670955126, 1.533545961316588e-17);
+    const LN_2: (f64, f64) = (std::f64::consts::LN_2, 2.3190468138462996e-17);
+    const TWO_OVER_SQRT_PI: (f64, f64) = (std::f64::consts::FRAC_2_SQRT_PI, 1.533545961316588e-17);
 
     fn new(hi: f64, lo: f64, exponent: i64) -> Self {
         Self(Parts::new(hi, lo, exponent))

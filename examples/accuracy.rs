@@ -1,0 +1,183 @@
+//! The full sweep: every `float32` through every activation, and the report `docs/accuracy.md`.
+//!
+//! `cargo run --release --example accuracy [NAME ...]`: all activations, or the named ones (then the
+//! table goes to the standard output only). The peers' columns come from `docs/accuracy-peers.tsv`,
+//! which `scripts/peer_accuracy.py` writes.
+
+#![allow(
+    unreachable_pub,
+    dead_code,
+    reason = "modules shared with the test, which uses the rest"
+)]
+
+#[path = "../tests/accuracy/format.rs"]
+mod format;
+#[path = "../tests/accuracy/formulas.rs"]
+mod formulas;
+#[path = "../tests/accuracy/real.rs"]
+mod real;
+#[path = "../tests/accuracy/subject.rs"]
+mod subject;
+#[path = "../tests/accuracy/sweep.rs"]
+mod sweep;
+#[path = "../tests/accuracy/wide.rs"]
+mod wide;
+
+use actloss_rs::activation::{ACTIVATIONS, Definition};
+use actloss_rs::dtype::{Bf16, F16};
+use actloss_rs::level::Level;
+use formulas::{FORMULAS, Formula};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use subject::Quantity;
+use sweep::{Number, Tally, float64_sample, measure};
+
+/// Inputs a thread takes at a time.
+const CHUNK: u64 = 1 << 20;
+
+const QUANTITIES: [Quantity; 2] = [Quantity::Value, Quantity::Derivative];
+const PEERS: [&str; 4] = ["PyTorch", "JAX", "NumPy", "SciPy"];
+
+fn main() -> std::io::Result<()> {
+    let names: Vec<String> = std::env::args().skip(1).collect();
+    let chosen = |a: &&Definition| names.is_empty() || names.iter().any(|name| name == a.name);
+    let activations: Vec<_> = ACTIVATIONS.iter().filter(chosen).collect();
+    let level = Level::available()[0];
+
+    let inputs = activations.len() as u64 * 2 * (1 << 32);
+    let style = "{msg:28} {bar:40} {percent}%  {elapsed} so far, {eta} left";
+    let style = ProgressStyle::with_template(style).expect("a valid template");
+    let progress = ProgressBar::new(inputs).with_style(style);
+
+    let peers = peers();
+    let mut report = heading(level);
+    for activation in activations {
+        let formula = FORMULAS
+            .iter()
+            .find(|formula| formula.name == activation.name);
+        let formula = formula.expect("a formula: the test checks that");
+        for quantity in QUANTITIES {
+            let name = match quantity {
+                Quantity::Value => activation.name.to_string(),
+                Quantity::Derivative => format!("{} (derivative)", activation.name),
+            };
+            progress.set_message(name.clone());
+            let single = every_float32(level, activation, formula, quantity, &progress);
+            let double = measure::<f64>(level, activation, formula, quantity, float64_sample(64));
+            let half = measure::<F16>(level, activation, formula, quantity, 0..=F16::LAST);
+            let brain = measure::<Bf16>(level, activation, formula, quantity, 0..=Bf16::LAST);
+            let row = row(&name, &[single, double, half, brain], &peers);
+            progress.suspend(|| print!("{row}"));
+            report += &row;
+        }
+    }
+    progress.finish();
+    if names.is_empty() {
+        std::fs::write("docs/accuracy.md", report)?;
+    }
+    Ok(())
+}
+
+/// All 2^32 inputs, on all cores.
+fn every_float32(
+    level: Level,
+    activation: &Definition,
+    formula: &Formula,
+    quantity: Quantity,
+    progress: &ProgressBar,
+) -> Tally {
+    let next = AtomicU64::new(0);
+    let total = Mutex::new(Tally::default());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, Into::into) {
+            scope.spawn(|| {
+                loop {
+                    let first = next.fetch_add(CHUNK, Ordering::Relaxed);
+                    if first > f32::LAST {
+                        break;
+                    }
+                    let bits = first..first + CHUNK;
+                    let tally = measure::<f32>(level, activation, formula, quantity, bits);
+                    let mut total = total.lock().expect("no thread panics");
+                    *total = total.merge(tally);
+                    progress.inc(CHUNK);
+                }
+            });
+        }
+    });
+    total.into_inner().expect("no thread panics")
+}
+
+fn heading(level: Level) -> String {
+    let mut text = format!(
+        "# Accuracy\n\n\
+         The largest error over **every** `float32` (all 2^32), every `float16` and `bfloat16`, and a\n\
+         sample of `float64` that covers every exponent, in units of the last place of the exact\n\
+         result; where it is; and the share of results that are not the nearest number. Derivatives\n\
+         that are a difference of two terms are measured in ulps of the larger. The oracle is the\n\
+         textbook formula in `f64` over CORE-MATH, and in double-double where that cannot decide.\n\
+         Parameters have their default values. The peers were measured on every 1021st `float32`.\n\n\
+         Written by `make accuracy`, on the level {}; all levels give the same bits.\n\n\
+         | function | float32 max ULP | at | misrounded | undecided | float64 max ULP | at \
+         | float16 misrounded | bfloat16 misrounded |",
+        level.name()
+    );
+    for peer in PEERS {
+        let _ = write!(text, " {peer} float32 |");
+    }
+    text + "\n|---|" + &"---|".repeat(8 + PEERS.len()) + "\n"
+}
+
+fn row(name: &str, tallies: &[Tally; 4], peers: &BTreeMap<(String, String), f64>) -> String {
+    let [single, double, half, brain] = tallies;
+    let mut row = format!(
+        "| {name} | {} | {:e} | {} | {} | {} | {:e} | {} | {} |",
+        ulps(single.worst),
+        single.at as f32,
+        share(single),
+        single.undecided,
+        ulps(double.worst),
+        double.at,
+        half.wrong,
+        brain.wrong,
+    );
+    for peer in PEERS {
+        let error = peers.get(&(peer.to_string(), name.to_string()));
+        let _ = write!(
+            row,
+            " {} |",
+            error.map_or_else(String::new, |&error| ulps(error))
+        );
+    }
+    row + "\n"
+}
+
+fn ulps(error: f64) -> String {
+    if error < 1e4 {
+        format!("{error:.3}")
+    } else {
+        format!("{error:.1e}")
+    }
+}
+
+fn share(tally: &Tally) -> String {
+    match tally.wrong {
+        0 => "none".to_string(),
+        wrong if wrong < 1000 => wrong.to_string(),
+        wrong => format!("{:.1e}", wrong as f64 / tally.count as f64),
+    }
+}
+
+/// The peers' largest errors, by peer and function.
+fn peers() -> BTreeMap<(String, String), f64> {
+    let table = std::fs::read_to_string("docs/accuracy-peers.tsv").unwrap_or_default();
+    let rows = table.lines().filter(|row| !row.starts_with('#'));
+    rows.filter_map(|row| {
+        let mut cells = row.split('\t').map(str::to_string);
+        Some(((cells.next()?, cells.next()?), cells.next()?.parse().ok()?))
+    })
+    .collect()
+}
