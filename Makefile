@@ -31,6 +31,10 @@ test-rust: ## Rust tests, on every SIMD level of this machine
 test-python: build ## Python tests
 	$(BIN)/python -m pytest
 
+accuracy: ## Sweep every float32 through every activation and write docs/accuracy.md (an hour)
+	cargo run --release --example accuracy
+.PHONY: accuracy
+
 lint: build ## rustfmt, clippy, ruff, mypy, stubs against the runtime
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
