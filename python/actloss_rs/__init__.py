@@ -4,10 +4,11 @@ Elementwise activations are NumPy ufuncs; `softmax` and its kin work along an ax
 and, in `actloss_rs.losses`, classes; derivatives are in `actloss_rs.backward`.
 """
 
-from actloss_rs import activations, backward
 from actloss_rs._core import __version__
 from actloss_rs.activations import *  # noqa: F403
 from actloss_rs.threads import get_num_threads, num_threads, set_num_threads, simd_level
+
+from . import activations, backward
 
 __all__ = [
     "__version__",
@@ -17,5 +18,5 @@ __all__ = [
     "num_threads",
     "set_num_threads",
     "simd_level",
-    *activations.__all__,
 ]
+__all__ += activations.__all__

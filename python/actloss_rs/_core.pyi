@@ -1,0 +1,20 @@
+import numpy as np
+
+__all__ = [
+    "SIMD_LEVEL",
+    "__version__",
+    "backward_ufuncs",
+    "get_num_threads",
+    "parameters",
+    "set_num_threads",
+    "ufuncs",
+]
+
+__version__: str
+SIMD_LEVEL: str
+ufuncs: dict[str, np.ufunc]
+backward_ufuncs: dict[str, np.ufunc]
+parameters: dict[str, list[tuple[str, float]]]
+
+def get_num_threads() -> int: ...
+def set_num_threads(n: int, /) -> None: ...

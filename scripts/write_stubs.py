@@ -1,0 +1,88 @@
+"""Write the stubs of the modules whose functions are made at run time from the Rust definitions.
+
+``--check`` writes nothing and fails if a stub is not what it should be.
+"""
+
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+PACKAGE = Path(__file__).parent.parent / "python" / "actloss_rs"
+HEADER = "# Written by scripts/write_stubs.py from the definitions in src/activation/: do not edit."
+
+
+def module_stub(module: ModuleType, protocol: str) -> str:
+    """The stub of a module: a variable for a ufunc, a function for a parametrised one."""
+    imports = {"from typing import Any", f"from actloss_rs._typing import {protocol}"}
+    lines = []
+    for name in module.__all__:
+        value = getattr(module, name)
+        if isinstance(value, np.ufunc):
+            lines.append(f"{name}: {protocol}")
+        elif inspect.isfunction(value) and value.__module__ == module.__name__.replace(".activations", ""):
+            imports.add("from numpy.typing import ArrayLike")
+            arguments = [
+                parameter.name
+                + (": Any" if parameter.kind is parameter.VAR_KEYWORD else ": ArrayLike")
+                + ("" if parameter.default is parameter.empty else f" = {parameter.default!r}")
+                for parameter in inspect.signature(value).parameters.values()
+            ]
+            lines.append(f"def {name}({', '.join(arguments)}) -> Any: ...".replace("(kwargs", "(**kwargs"))
+            lines[-1] = lines[-1].replace(", kwargs:", ", **kwargs:")
+        else:
+            imports.add(f"from {value.__module__} import {value.__name__} as {name}")
+    return formatted([*sorted(imports), "", f"__all__ = {module.__all__!r}", "", *lines])
+
+
+def package_stub(package: ModuleType) -> str:
+    """The stub of the package itself: each public name from the submodule that defines it."""
+    submodules = [value for value in vars(package).values() if isinstance(value, ModuleType)]
+    lines = []
+    for name in package.__all__:
+        if isinstance(getattr(package, name), ModuleType):
+            lines.append(f"from . import {name} as {name}")
+            continue
+        origins = [module.__name__ for module in submodules if name in getattr(module, "__all__", ())]
+        origin = next(
+            origin for origin in origins if origin.startswith("actloss_rs.") and ".backward" not in origin
+        )
+        lines.append(f"from {origin} import {name} as {name}")
+    return formatted([*lines, "", f"__all__ = {package.__all__!r}"])
+
+
+def formatted(lines: list[str]) -> str:
+    """The lines as ruff would have them, under the header."""
+    text = "\n".join([HEADER, *lines])
+    for command in (["check", "-q", "--fix-only"], ["format", "-q"]):
+        ruff = [sys.executable, "-m", "ruff", *command, "--stdin-filename", "stub.pyi", "-"]
+        text = subprocess.run(ruff, input=text, capture_output=True, text=True, check=True).stdout
+    return text
+
+
+def main() -> int:
+    """Write or check the stubs."""
+    package = importlib.import_module("actloss_rs")
+    stubs = {
+        "activations.pyi": module_stub(package.activations, "Activation"),
+        "backward.pyi": module_stub(package.backward, "Gradient"),
+        "__init__.pyi": package_stub(package),
+    }
+    stale = []
+    for name, text in stubs.items():
+        path = PACKAGE / name
+        if "--check" not in sys.argv:
+            path.write_text(text)
+        elif not path.exists() or path.read_text() != text:
+            stale.append(name)
+    if stale:
+        print(f"stale: {', '.join(stale)}; run `make format`", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
