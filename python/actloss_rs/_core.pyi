@@ -3,6 +3,7 @@ import numpy as np
 __all__ = [
     "SIMD_LEVEL",
     "__version__",
+    "_panics",
     "backward_ufuncs",
     "get_num_threads",
     "parameters",
@@ -12,6 +13,7 @@ __all__ = [
 
 __version__: str
 SIMD_LEVEL: str
+_panics: np.ufunc
 ufuncs: dict[str, np.ufunc]
 backward_ufuncs: dict[str, np.ufunc]
 parameters: dict[str, list[tuple[str, float]]]

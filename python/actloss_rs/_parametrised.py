@@ -6,17 +6,20 @@ from typing import Any
 import numpy as np
 
 
-def weak(parameter: Any, *arrays: Any) -> Any:
-    """A Python scalar as a bfloat16 where an array is bfloat16.
+def weak(parameter: Any, x: Any, *others: Any) -> Any:
+    """A Python scalar as a scalar of the arrays' floating dtype, if they have one in common.
 
-    NumPy lets a Python scalar take the array's dtype only for its own dtypes; next to bfloat16 it counts
-    as float64.
+    NumPy would let it take their dtype as well, but not next to bfloat16, where it counts as float64, and
+    it would search for a loop at every call, which costs microseconds.
     """
-    if isinstance(parameter, (int, float)):
-        for array in arrays:
-            dtype = getattr(array, "dtype", None)
-            if isinstance(dtype, np.dtype) and dtype.name == "bfloat16":
-                return dtype.type(parameter)
+    if isinstance(parameter, (int, float)) and not isinstance(parameter, np.generic):
+        dtype = getattr(x, "dtype", None)
+        if (
+            isinstance(dtype, np.dtype)
+            and (dtype.kind == "f" or dtype.name == "bfloat16")
+            and all(getattr(other, "dtype", None) == dtype for other in others)
+        ):
+            return dtype.type(parameter)
     return parameter
 
 

@@ -5,9 +5,10 @@
 //! lives for ever, as ufuncs do.
 
 use crate::activation::{ACTIVATIONS, Definition};
-use crate::driver::elementwise::{self, Kernels, MAX_INPUTS, Strided};
+use crate::driver::elementwise::{self, Function, Kernels, MAX_INPUTS, Strided};
 use crate::driver::floating_point::FloatingPointGuard;
 use crate::dtype::Dtype;
+use crate::lanes::{Lanes, Token};
 use crate::level::Level;
 use numpy::npyffi::{NPY_TYPES, PY_UFUNC_API, PyUFuncObject, npy_intp};
 use pyo3::exceptions::PyRuntimeError;
@@ -192,6 +193,17 @@ fn build<'py>(
     Ok(ufunc)
 }
 
+/// A kernel that panics: the tests check that the process survives it.
+struct Panics;
+
+impl Function for Panics {
+    const INPUTS: usize = 1;
+
+    fn apply<S: Token, V: Lanes<S>>(_: S, _: impl Fn(usize) -> V) -> V {
+        panic!("asked to")
+    }
+}
+
 /// Add the dictionaries `ufuncs` and `backward_ufuncs`, by name, and `parameters`, the defaults.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
@@ -217,6 +229,15 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let defaults: Vec<(&str, f64)> = own.iter().map(|p| (p.name, p.default)).collect();
         parameters.set_item(name, defaults)?;
     }
+    let panics = build(
+        py,
+        "_panics",
+        "actloss_rs._core",
+        "Panics.",
+        Kernels::of::<Panics>(),
+        None,
+    )?;
+    module.add("_panics", panics)?;
     module.add("ufuncs", values)?;
     module.add("backward_ufuncs", backwards)?;
     module.add("parameters", parameters)
