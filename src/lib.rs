@@ -7,3 +7,4 @@ pub mod lanes;
 pub mod level;
 #[cfg(feature = "python")]
 mod python;
+pub mod reduction;

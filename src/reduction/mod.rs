@@ -1,0 +1,3 @@
+//! Reductions: many values to one.
+
+pub mod exact;
