@@ -22,21 +22,31 @@ fn edges(random: &mut Random, low: i32, high: i32) -> f64 {
     random.float(exponent..=exponent)
 }
 
-/// Nearly `2^(exponent + 1)`, the lowest of `precision` bits random: a bin full of those has the
-/// largest sum, to the last bit.
-fn full(random: &mut Random, exponent: i32, precision: u32) -> f64 {
-    let fraction = (1 << 52) - 1 - (random.bits() & 0xff) * (1 << (53 - precision));
-    let cut = fraction >> (53 - precision) << (53 - precision);
-    f64::from_bits(((exponent + 1023) as u64) << 52 | cut)
+/// Nearly `2^(exponent + 1)`, the last bits random: the sum of a block of those is as large as it
+/// gets, and odd in the last place of its bin.
+fn full(random: &mut Random, exponent: i32) -> f64 {
+    let fraction = (1 << 52) - 1 - (random.bits() & 0xffff);
+    f64::from_bits(((exponent + 1023) as u64) << 52 | fraction)
 }
 
-/// [`full`] for the bin after a grid of `2^grid`: remainders just below half a step; now and then the
-/// value that the grids hang from, and one with the lowest bit that the bin can hold.
-fn full_below(random: &mut Random, i: usize, grid: i32, precision: u32) -> f64 {
+/// `2^exponent` and nearly half a step of `2^grid` more, for which the last bits are random: what
+/// remains after that grid is as large as it gets. Now and then 1, from which the grids hang.
+fn full_remainder(random: &mut Random, i: usize, exponent: i32, grid: i32) -> f64 {
+    if i % 1000 == 500 {
+        return 1.0;
+    }
+    let half_step = 1 << (grid - 1 - (exponent - 52));
+    let fraction = half_step - 1 - (random.bits() & 0xffff);
+    f64::from_bits(((exponent + 1023) as u64) << 52 | fraction)
+}
+
+/// As [`full_remainder`] for `f32`, where it takes two kinds of values: most just below half a step
+/// of `2^grid`, and some with the last bit at `2^lowest`.
+fn full_mixture(random: &mut Random, i: usize, grid: i32, lowest: i32) -> f32 {
     match i % 1000 {
         500 => 1.0,
-        501 => full(random, grid - 43 + precision as i32 - 1, precision),
-        _ => full(random, grid - 2, precision),
+        501 => (random.below(1 << 24) | 1 << 23) as f32 * 2f32.powi(lowest),
+        _ => (2f32 - f32::EPSILON) * 2f32.powi(grid - 2),
     }
 }
 
@@ -82,9 +92,11 @@ const SINGLE: &[Kind<f32>] = &[
     ("4 bins, at least", |r, _| edges(r, -95, 10) as f32),
     ("4 bins, just", |r, _| edges(r, -97, 50) as f32),
     ("5 bins", |r, _| edges(r, -98, 50) as f32),
-    ("full first bin", |r, _| full(r, 0, 24) as f32),
-    ("full second bin", |r, i| full_below(r, i, -41, 24) as f32),
-    ("full third bin", |r, i| full_below(r, i, -84, 24) as f32),
+    ("full 1", |r, _| full(r, 0) as f32),
+    ("full 2, just", |r, i| full_mixture(r, i, -41, -84)),
+    ("full 3, at least", |r, i| full_mixture(r, i, -41, -85)),
+    ("full 3, just", |r, i| full_mixture(r, i, -84, -127)),
+    ("full 4, at least", |r, i| full_mixture(r, i, -84, -128)),
 ];
 
 const DOUBLE: &[Kind<f64>] = &[
@@ -103,13 +115,12 @@ const DOUBLE: &[Kind<f64>] = &[
         f64::from_bits(r.bits() & 0x8000_0000_0000_0001)
     }),
     ("small", |r, _| r.float(-1022..=-960)),
-    ("at the floor of the grids", |r, _| r.float(-1000..=-980)),
+    ("close to the last unit", |r, _| r.float(-1000..=-980)),
     ("large", |r, _| r.float(1005..=1013)),
     ("larger", |r, _| r.float(1011..=1023)),
     ("largest", |_, _| f64::MAX),
-    ("largest exponent in lanes", |_, _| {
-        2f64.powi(1012).next_down()
-    }),
+    ("largest in lanes", |_, _| 2f64.powi(1012).next_down()),
+    ("too large for lanes", |_, _| 2f64.powi(1013).next_down()),
     ("sparse", |r, i| {
         if i.is_multiple_of(97) {
             r.float(-3..=3)
@@ -139,10 +150,21 @@ const DOUBLE: &[Kind<f64>] = &[
     ("4 bins, at least", |r, _| edges(r, -66, 10)),
     ("4 bins, just", |r, _| edges(r, -68, 50)),
     ("5 bins", |r, _| edges(r, -69, 50)),
-    ("full first bin", |r, _| full(r, 0, 53)),
-    ("full first bin, cut", |r, _| full(r, 0, 42)),
-    ("full second bin", |r, i| full_below(r, i, -41, 42)),
-    ("full third bin", |r, i| full_below(r, i, -84, 42)),
+    ("full 1", |r, _| full(r, 0)),
+    (
+        "full 2",
+        |r, i| if i % 1000 == 500 { 1.0 } else { full(r, -43) },
+    ),
+    (
+        "full 3",
+        |r, i| if i % 1000 == 500 { 1.0 } else { full(r, -86) },
+    ),
+    ("full 2, just", |r, i| full_remainder(r, i, -32, -41)),
+    ("full 3, at least", |r, i| full_remainder(r, i, -33, -41)),
+    ("full 3, just", |r, i| full_remainder(r, i, -75, -84)),
+    ("full 4, at least", |r, i| full_remainder(r, i, -76, -84)),
+    ("full 4, just", |r, i| full_remainder(r, i, -118, -127)),
+    ("full 5", |r, i| full_remainder(r, i, -119, -127)),
 ];
 
 /// The state after `values`, checked, and the same from every level as one by one.

@@ -118,10 +118,8 @@ impl Summand for f64 {
             low = low.min((smallest[lane] >> 32) as u32);
         }
         let exponent = |word: u32| (word >> 20).max(1) as i32 - 1023;
-        // Further down, the last grid would lie below 2^-1074, of which all values are multiples.
-        let floor = -1074 + BIN_BITS + PRECISION - BLOCK_BITS - 1;
         (low != u32::MAX).then(|| Span {
-            largest: exponent(high).max(floor),
+            largest: exponent(high),
             lowest_bit: exponent(low) - 52,
         })
     }
@@ -180,7 +178,8 @@ fn add_bins<S: Token, T: Summand, const BINS: usize>(
     tail: &[T; STEP],
     first_grid: i32,
 ) {
-    // What remains for the last bin is exact as it is; its shift is not used.
+    // What remains for the last bin is exact as it is; its shift is not used. The others are normal
+    // numbers: a third bin is called for only when the second grid lies above 2^-1074.
     let mut shifts = [f64x8::splat(simd, 0.0); BINS];
     for (k, shift) in shifts[..BINS - 1].iter_mut().enumerate() {
         let ulp = first_grid - k as i32 * BIN_BITS;
