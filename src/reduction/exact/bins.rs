@@ -1,10 +1,12 @@
 //! Exact sums of slices in SIMD lanes.
 //!
-//! A block of values is split into float64 bins, each on its own grid: with `M = 1.5 * 2^(g+52)`,
-//! `hi = (v + M) - M` is `v` rounded to a multiple of `2^g`, and `v - hi` is exact. A bin is as wide as
-//! leaves room for [`BLOCK`] additions, so its sum is exact in any order, and a block costs one
-//! addition to the wide number per bin. (The extraction is that of Rump, Ogita and Oishi, "Accurate
-//! floating-point summation", SIAM J. Sci. Comput. 31, 2008.)
+//! A block of values is split into float64 bins, each on its own grid. A bin starts at
+//! `M = 1.5 * 2^(g+52)`, whose ulp is `2^g`, so that `bin + v` adds `v` rounded to a multiple of `2^g`;
+//! what was added, `(bin + v) - bin`, and what remains of `v` are exact, and the remainder goes to the
+//! next bin. A grid leaves room for the sum of [`BLOCK`] values, so that sum is exact in any order, and
+//! a block costs one addition to the wide number per bin. (The extraction is that of Rump, Ogita and
+//! Oishi, "Accurate floating-point summation", SIAM J. Sci. Comput. 31, 2008; to accumulate in place,
+//! that of Demmel and Nguyen, "Parallel reproducible summation", IEEE Trans. Computers 64, 2015.)
 //!
 //! A first look at the block, as integers, gives the largest exponent, from which the grids hang, and
 //! the smallest, which tells how many bins it takes until nothing remains. So the window follows the
@@ -45,7 +47,7 @@ pub(super) trait Summand: Copy + Into<f64> {
     /// Zero.
     const ZERO: Self;
 
-    /// The largest exponent for which `v + M` and its sums stay finite; infinities and NaN exceed it.
+    /// The largest exponent for which no bin overflows; infinities and NaN exceed it.
     const MAX_EXPONENT: i32;
 
     /// The values, exactly.
@@ -178,38 +180,34 @@ fn add_bins<S: Token, T: Summand, const BINS: usize>(
     tail: &[T; STEP],
     first_grid: i32,
 ) {
-    // What remains for the last bin is exact as it is; its shift is not used. The others are normal
-    // numbers: a third bin is called for only when the second grid lies above 2^-1074.
-    let mut shifts = [f64x8::splat(simd, 0.0); BINS];
-    for (k, shift) in shifts[..BINS - 1].iter_mut().enumerate() {
+    // Every bin but the last starts from its M, which is a normal number: a third bin is called for
+    // only when the second grid lies above 2^-1074. A lane sees BLOCK / STEP values, which move the
+    // bin by less than a sixth of M: its ulp stays that of the grid.
+    let mut start = [f64x8::splat(simd, 0.0); BINS];
+    for (k, start) in start[..BINS - 1].iter_mut().enumerate() {
         let ulp = first_grid - k as i32 * BIN_BITS;
-        *shift = f64x8::splat(simd, 1.5 * power_of_two(ulp + PRECISION - 1));
+        *start = f64x8::splat(simd, 1.5 * power_of_two(ulp + PRECISION - 1));
     }
-    let mut bins = [[f64x8::splat(simd, 0.0); BINS]; 2];
+    let mut bins = [start; 2];
     for step in steps {
-        split(&mut bins, &shifts, T::widen(simd, step));
+        split(&mut bins, T::widen(simd, step));
     }
-    split(&mut bins, &shifts, T::widen(simd, tail));
-    let [first, second] = bins;
-    for (a, b) in first.into_iter().zip(second) {
-        let [a, b, c, d, e, f, g, h] = (a + b).to_array();
+    split(&mut bins, T::widen(simd, tail));
+    for (k, start) in start.into_iter().enumerate() {
+        let [a, b, c, d, e, f, g, h] = ((bins[0][k] - start) + (bins[1][k] - start)).to_array();
         sum.finite
             .add_float(((a + b) + (c + d)) + ((e + f) + (g + h)));
     }
 }
 
-/// Add a high part of each value to each bin, the remainder to the last.
+/// Add to each bin what its grid takes of each value, and to the last what then remains.
 #[inline(always)]
-fn split<S: Token, const BINS: usize>(
-    bins: &mut [[f64x8<S>; BINS]; 2],
-    shifts: &[f64x8<S>; BINS],
-    values: [f64x8<S>; 2],
-) {
+fn split<S: Token, const BINS: usize>(bins: &mut [[f64x8<S>; BINS]; 2], values: [f64x8<S>; 2]) {
     for (bins, mut value) in bins.iter_mut().zip(values) {
-        for (bin, &shift) in bins[..BINS - 1].iter_mut().zip(shifts) {
-            let high = (value + shift) - shift;
-            *bin += high;
-            value -= high;
+        for bin in &mut bins[..BINS - 1] {
+            let sum = *bin + value;
+            value -= sum - *bin;
+            *bin = sum;
         }
         bins[BINS - 1] += value;
     }
