@@ -32,6 +32,19 @@ use std::fmt;
 ///
 /// Two sums are equal when they hold the same exact value (NaN equals NaN here), whatever the order
 /// of the additions, and equal sums have the same [`ExactSum::to_bytes`].
+///
+/// ```
+/// use actloss_rs::reduction::exact::ExactSum;
+///
+/// let mut first = ExactSum::new();
+/// first.add(1e16);
+/// first.add(1.0);
+/// let mut second = ExactSum::new();
+/// second.add(-1e16);
+/// first.merge(&second);
+/// assert_eq!(first.to_f64(), 1.0);
+/// assert_eq!(first.divide_by_count(3), 1.0 / 3.0);
+/// ```
 #[derive(Clone)]
 pub struct ExactSum {
     class: Class,
