@@ -13,6 +13,8 @@
 //! data: two bins take any `f32` block whose magnitudes span 61 binades (32 for `f64`), wherever those
 //! lie, and each bin more takes another 43. What four bins do not cover, and what is not finite, is
 //! added one by one.
+//!
+//! All this holds in the default floating-point environment: round to nearest, subnormals kept.
 
 use super::ExactSum;
 use crate::lanes::Token;
