@@ -5,6 +5,7 @@ pub mod driver;
 pub mod dtype;
 pub mod lanes;
 pub mod level;
+pub mod loss;
 #[cfg(feature = "python")]
 mod python;
 pub mod reduction;

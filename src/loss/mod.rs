@@ -1,0 +1,149 @@
+//! THE list of losses. A family a file; value, gradient and Hessian side by side.
+//!
+//! To add an elementwise loss: declare it with its options and implement [`ElementwiseLoss`] in its
+//! family's file, and put the type in [`losses!`] below. Every dtype, layout, SIMD level and thread
+//! count, the exact reductions, weights, gradients into `out`, checks, and the metric follow from that.
+//! A loss over an axis implements [`Loss`] on its own.
+//!
+//! A loss is the struct of its options ([`Options`]). A call of it is a [`Batch`] of operands and a
+//! [`Request`]; it gives exact [`Totals`], which a [`Reduction`] turns into the value, and which merge
+//! with those of other batches. So there is one path for a value, a gradient and a metric.
+
+mod call;
+mod elementwise;
+mod options;
+mod reduction;
+mod regression;
+#[cfg(test)]
+mod tests;
+
+pub use call::{Argument, Batch, FirstRefusal, Found, Labels, LossError, Refusal, Request};
+pub use elementwise::{Element, ElementwiseLoss, UnitInterval};
+pub use options::{OptionError, OptionType, OptionValue, Options, check_range};
+pub use reduction::{Reduction, Scale, Totals};
+pub use regression::MeanSquaredError;
+
+pub(crate) use options::define_loss;
+
+use crate::level::Level;
+
+/// Call the macro `$with` with the list of all losses.
+macro_rules! losses {
+    ($with:ident) => {
+        $with! {
+            MeanSquaredError,
+        }
+    };
+}
+
+/// A loss with its options: what the Python layer and the metrics call.
+pub trait Loss: Described + Send + Sync {
+    /// Check the values of the options.
+    ///
+    /// # Errors
+    /// When one is out of range.
+    fn check(&self) -> Result<(), OptionError> {
+        Ok(())
+    }
+
+    /// What `y_true` holds.
+    fn labels(&self) -> Labels;
+
+    /// The class axis of `y_pred` as the caller numbers it. Without meaning for [`Labels::Elements`].
+    fn axis(&self) -> i64 {
+        -1
+    }
+
+    /// Whether a floating `y_true` takes part in the choice of the computation type: regression.
+    fn promotes(&self) -> bool {
+        false
+    }
+
+    /// The option that is a number for each label, that is for each index of the last axis (or one
+    /// number for all), and becomes [`Batch::parameter`].
+    fn per_label(&self) -> Option<(&'static str, &[f64])> {
+        None
+    }
+
+    /// Evaluate a batch: the totals, and into the request's arrays what it asks for.
+    ///
+    /// `keep_going` is asked now and then, on the calling thread only.
+    ///
+    /// # Errors
+    /// See [`LossError`].
+    fn evaluate(
+        &self,
+        level: Level,
+        batch: &Batch<'_>,
+        request: Request<'_>,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<Totals, LossError>;
+}
+
+/// Name and options of a loss, whichever it is.
+pub trait Described {
+    /// The name of the Python function.
+    fn name(&self) -> &'static str;
+
+    /// The names of the options.
+    fn option_names(&self) -> &'static [&'static str];
+
+    /// The values of the options.
+    fn options(&self) -> Vec<OptionValue>;
+}
+
+impl<L: Options> Described for L {
+    fn name(&self) -> &'static str {
+        L::NAME
+    }
+    fn option_names(&self) -> &'static [&'static str] {
+        L::OPTIONS
+    }
+    fn options(&self) -> Vec<OptionValue> {
+        self.to_values()
+    }
+}
+
+/// Makes a loss from the values of its options.
+pub type Constructor = fn(&[OptionValue]) -> Result<Box<dyn Loss>, OptionError>;
+
+/// An entry of the list of losses.
+#[derive(Clone, Copy, Debug)]
+pub struct Definition {
+    /// The name of the Python function.
+    pub name: &'static str,
+    /// The names of the options, in the order in which `new` takes their values.
+    pub options: &'static [&'static str],
+    /// The default values of the options.
+    pub defaults: fn() -> Vec<OptionValue>,
+    /// The loss with these options, checked.
+    pub new: Constructor,
+}
+
+impl Definition {
+    const fn of<L: Loss + Options>() -> Self {
+        Self {
+            name: L::NAME,
+            options: L::OPTIONS,
+            defaults: || L::default().to_values(),
+            new: |values| {
+                let loss = L::from_values(values)?;
+                loss.check()?;
+                Ok(Box::new(loss))
+            },
+        }
+    }
+
+    /// The loss called `name`.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        LOSSES.iter().find(|definition| definition.name == name)
+    }
+}
+
+macro_rules! definitions {
+    ($($Loss:ident,)*) => { &[$( Definition::of::<$Loss>() ),*] };
+}
+
+/// All losses.
+pub static LOSSES: &[Definition] = losses!(definitions);
