@@ -6,6 +6,7 @@ pub mod dtype;
 pub mod lanes;
 pub mod level;
 pub mod loss;
+pub mod math;
 #[cfg(feature = "python")]
 mod python;
 pub mod reduction;

@@ -1,0 +1,49 @@
+//! Unevaluated sums of two lanes: `high + low`, where `low` is what rounding cut off `high`.
+//!
+//! The error-free transformations of Dekker, Knuth and Ogita, Rump & Oishi. They give an operation's
+//! rounding error exactly, with the operations themselves; a twofold value has about twice the
+//! precision of its lanes at a fraction of the price of double-double arithmetic, because
+//! normalisation is left out wherever the next step does not need it.
+
+use crate::lanes::{Lanes, Token};
+
+/// `a + b` as the rounded sum and its exact error, for `|a| >= |b|` or `a = 0`.
+#[inline(always)]
+pub fn fast_two_sum<S: Token, V: Lanes<S>>(a: V, b: V) -> (V, V) {
+    let sum = a + b;
+    (sum, b - (sum - a))
+}
+
+/// `a + b` as the rounded sum and its exact error, in any order of size.
+#[inline(always)]
+pub fn two_sum<S: Token, V: Lanes<S>>(a: V, b: V) -> (V, V) {
+    let sum = a + b;
+    let b_part = sum - a;
+    (sum, (a - (sum - b_part)) + (b - b_part))
+}
+
+/// `a * b` as the rounded product and its exact error (unless it underflows).
+#[inline(always)]
+pub fn two_product<S: Token, V: Lanes<S>>(a: V, b: V) -> (V, V) {
+    let product = a * b;
+    (product, a.fma(b, -product))
+}
+
+/// The product of two twofold values; the relative error is about `2^(3 - 2 PRECISION)`.
+#[inline(always)]
+pub fn multiply<S: Token, V: Lanes<S>>((a, a_low): (V, V), (b, b_low): (V, V)) -> (V, V) {
+    let (product, error) = two_product(a, b);
+    (product, a.fma(b_low, a_low.fma(b, error)))
+}
+
+/// The product of two twofold values, rounded once.
+#[inline(always)]
+pub fn multiply_rounded<S: Token, V: Lanes<S>>((a, a_low): (V, V), (b, b_low): (V, V)) -> V {
+    a.fma(b, a.fma(b_low, a_low * b))
+}
+
+/// `y * (high + low)`, rounded once.
+#[inline(always)]
+pub fn scale_rounded<S: Token, V: Lanes<S>>(y: V, (high, low): (V, V)) -> V {
+    y.fma(high, y * low)
+}
