@@ -1,7 +1,7 @@
 //! The SIMD level: detected once, lowered by `ACTLOSS_SIMD` for tests.
 
 use crate::lanes::Token;
-use fearless_simd::{Fallback, Level as Detected};
+use fearless_simd::Level as Detected;
 use std::sync::OnceLock;
 
 /// A SIMD level this machine can run, chosen at run time.
@@ -19,8 +19,10 @@ pub enum Level {
     /// The 64-bit Arm baseline.
     #[cfg(target_arch = "aarch64")]
     Neon(fearless_simd::aarch64::Neon),
-    /// Plain arrays, no SIMD instruction asked for.
-    Scalar(Fallback),
+    /// Plain arrays, for architectures that none of the others serves. Not compiled elsewhere: sixteen
+    /// scalar operations for each vector one take the compiler a hundred times as long.
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    Scalar(fearless_simd::Fallback),
 }
 
 static CURRENT: OnceLock<Level> = OnceLock::new();
@@ -48,8 +50,11 @@ impl Level {
         }
         #[cfg(target_arch = "aarch64")]
         levels.extend(detected.as_neon().map(Self::Neon));
-        let _ = detected;
-        levels.push(Self::Scalar(Fallback::new()));
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        levels.extend(match detected {
+            Detected::Fallback(simd) => Some(Self::Scalar(simd)),
+            _ => None,
+        });
         levels
     }
 
@@ -122,6 +127,7 @@ impl Level {
             Self::Sse2(simd) => computation.run(simd),
             #[cfg(target_arch = "aarch64")]
             Self::Neon(simd) => computation.run(simd),
+            #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
             Self::Scalar(simd) => computation.run(simd),
         }
     }
