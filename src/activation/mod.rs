@@ -4,12 +4,14 @@
 //! of this file. Every dtype, SIMD level, the NumPy ufunc, its `backward`, the stub and the contract tests
 //! follow from that.
 
+mod gelu;
 mod rectifier;
 
 use crate::driver::elementwise::{Function, Kernels};
 use crate::lanes::{Lanes, Token};
 use std::array::from_fn;
 
+pub use gelu::{Erf, Gelu};
 pub use rectifier::{LeakyRelu, Relu};
 
 /// An elementwise function of `x` with `P` parameters, and its derivative.
@@ -103,4 +105,6 @@ macro_rules! activations {
 activations! {
     Relu: 0,
     LeakyRelu: 1,
+    Erf: 0,
+    Gelu: 0,
 }

@@ -7,10 +7,11 @@
 //! Lanes never influence each other: a branch on "any lane out of range" only decides whether the
 //! general form is evaluated as well, and its result is taken per lane.
 
+pub mod erf;
 pub mod exp;
 pub mod log;
 pub mod logistic;
-mod polynomial;
+pub(crate) mod polynomial;
 #[cfg(test)]
 mod tests;
 pub mod twofold;

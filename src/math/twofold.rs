@@ -47,3 +47,14 @@ pub fn multiply_rounded<S: Token, V: Lanes<S>>((a, a_low): (V, V), (b, b_low): (
 pub fn scale_rounded<S: Token, V: Lanes<S>>(y: V, (high, low): (V, V)) -> V {
     y.fma(high, y * low)
 }
+
+/// The constant `high + low`, given to 106 bits, in two lanes.
+#[inline(always)]
+pub fn constant<S: Token, V: Lanes<S>>(simd: S, (high, low): (f64, f64)) -> (V, V) {
+    if V::PRECISION == 24 {
+        let nearest = f64::from(high as f32);
+        (V::lit(simd, nearest), V::lit(simd, high - nearest + low))
+    } else {
+        (V::lit(simd, high), V::lit(simd, low))
+    }
+}
