@@ -63,26 +63,63 @@ impl Kernels {
     }
 }
 
-/// See [`Kernel`].
+/// See [`Kernel`]. The last elements, too few to fill the lanes, go through the same loop as a padded
+/// vector of their own: one copy of a function's code for a level, not two.
 unsafe fn kernel<F: Function, T: Real>(
     level: Level,
     inputs: &[*const T],
     output: *mut T,
     n: usize,
 ) {
-    level.dispatch(Pass::<F, T> {
-        inputs,
-        output,
-        n,
-        function: PhantomData,
-    });
+    let lanes = VECTOR_BYTES / size_of::<T>();
+    let whole = n - n % lanes;
+    if whole > 0 {
+        level.dispatch(Pass::<F, T>::new(inputs, output, whole));
+    }
+    let rest = n - whole;
+    if rest > 0 {
+        let mut padded = [[T::default(); VECTOR_BYTES / size_of::<f32>()]; MAX_INPUTS];
+        let mut result = padded[0];
+        for (padded, input) in padded.iter_mut().zip(inputs) {
+            // SAFETY: `rest` elements are readable at `whole`, and fewer than the lanes.
+            unsafe {
+                input
+                    .add(whole)
+                    .copy_to_nonoverlapping(padded.as_mut_ptr(), rest);
+            }
+        }
+        let pointers = padded.each_ref().map(|padded| padded.as_ptr());
+        let pass = Pass::<F, T>::new(&pointers[..inputs.len()], result.as_mut_ptr(), lanes);
+        level.dispatch(pass);
+        // SAFETY: `rest` elements are writable at `whole`.
+        unsafe {
+            output
+                .add(whole)
+                .copy_from_nonoverlapping(result.as_ptr(), rest);
+        }
+    }
 }
 
+/// Bytes of a vector, in registers or not, on every level.
+const VECTOR_BYTES: usize = 64;
+
+/// The loop of a kernel, over whole vectors. Made only by [`kernel`], whose contract it works under.
 struct Pass<'a, F, T> {
     inputs: &'a [*const T],
     output: *mut T,
     n: usize,
     function: PhantomData<F>,
+}
+
+impl<'a, F, T> Pass<'a, F, T> {
+    fn new(inputs: &'a [*const T], output: *mut T, n: usize) -> Self {
+        Self {
+            inputs,
+            output,
+            n,
+            function: PhantomData,
+        }
+    }
 }
 
 impl<F: Function, T: Real> OnLevel for Pass<'_, F, T> {
@@ -100,9 +137,9 @@ impl<F: Function, T: Real> Pass<'_, F, T> {
     #[inline(always)]
     fn on_lanes<S: Token>(self, simd: S) {
         let lanes = T::Vector::<S>::LEN;
-        let whole = self.n - self.n % lanes;
+        debug_assert!(self.n.is_multiple_of(lanes), "a part of a vector");
         let mut i = 0;
-        while i < whole {
+        while i < self.n {
             let y = F::apply(simd, |k| {
                 // SAFETY: i + lanes <= n elements are readable at each input; the array reference ends
                 // before the store below.
@@ -122,25 +159,6 @@ impl<F: Function, T: Real> Pass<'_, F, T> {
             };
             canonical_nan(simd, y).store_array(target);
             i += lanes;
-        }
-        let rest = self.n - whole;
-        if rest > 0 {
-            let y = F::apply(simd, |k| {
-                let mut padded = T::Vector::<S>::splat(simd, T::default());
-                // SAFETY: `rest` elements are readable at `whole`, and fewer than the lanes.
-                unsafe {
-                    let source = self.inputs[k].add(whole);
-                    source.copy_to_nonoverlapping(padded.as_mut_slice().as_mut_ptr(), rest);
-                }
-                padded
-            });
-            let y = canonical_nan(simd, y);
-            // SAFETY: `rest` elements are writable at `whole`; `y` holds at least as many.
-            unsafe {
-                self.output
-                    .add(whole)
-                    .copy_from_nonoverlapping(y.as_slice().as_ptr(), rest);
-            };
         }
     }
 }

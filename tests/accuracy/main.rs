@@ -288,6 +288,35 @@ fn every_level_gives_the_same_bits() {
     });
 }
 
+/// An element's result does not depend on how many follow: the last ones go through a padded vector.
+#[test]
+fn every_length_gives_the_same_bits() {
+    fn check<N: Number>(activation: &Definition, quantity: Quantity) -> Result<(), String> {
+        let x: Vec<N> = (-20..20).map(|i| N::from_f64(f64::from(i) / 3.0)).collect();
+        let bits = |y: Vec<N>| {
+            y.into_iter()
+                .map(|y| y.to_f64().to_bits())
+                .collect::<Vec<_>>()
+        };
+        let whole = bits(evaluate(fastest(), activation, quantity, N::DTYPE, &x));
+        for n in 0..x.len() {
+            let part = evaluate(fastest(), activation, quantity, N::DTYPE, &x[..n]);
+            if bits(part) != whole[..n] {
+                return Err(format!(
+                    "{} ({quantity:?}) of {n} elements",
+                    activation.name
+                ));
+            }
+        }
+        Ok(())
+    }
+    for_each(|activation, quantity| {
+        check::<f32>(activation, quantity)?;
+        check::<f64>(activation, quantity)?;
+        check::<F16>(activation, quantity)
+    });
+}
+
 /// Functions that are about linear in `x` at 0 keep its sign there.
 #[test]
 fn zero_keeps_its_sign() {
