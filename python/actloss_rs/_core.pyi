@@ -16,7 +16,7 @@ SIMD_LEVEL: str
 _panics: np.ufunc
 ufuncs: dict[str, np.ufunc]
 backward_ufuncs: dict[str, np.ufunc]
-parameters: dict[str, list[tuple[str, float]]]
+parameters: dict[str, list[tuple[str, float | None]]]
 
 def get_num_threads() -> int: ...
 def set_num_threads(n: int, /) -> None: ...

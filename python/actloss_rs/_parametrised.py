@@ -24,7 +24,7 @@ def weak(parameter: Any, x: Any, *others: Any) -> Any:
 
 
 def over_ufunc(
-    ufunc: np.ufunc, module: str, arrays: Sequence[str], parameters: Sequence[tuple[str, float]]
+    ufunc: np.ufunc, module: str, arrays: Sequence[str], parameters: Sequence[tuple[str, float | None]]
 ) -> Callable[..., Any]:
     """``name(*arrays, parameter=default, ..., **ufunc_keywords)``, with a signature of its own.
 
@@ -32,7 +32,9 @@ def over_ufunc(
     """
     name = ufunc.__name__
     operands = ", ".join(arrays)
-    defaults = ", ".join(f"{parameter}={default!r}" for parameter, default in parameters)
+    defaults = ", ".join(
+        parameter if default is None else f"{parameter}={default!r}" for parameter, default in parameters
+    )
     passed = ", ".join(f"weak({parameter}, {operands})" for parameter, _ in parameters)
     source = (
         f"def {name}({operands}, {defaults}, **kwargs):\n    return ufunc({operands}, {passed}, **kwargs)"

@@ -4,15 +4,21 @@
 //! of this file. Every dtype, SIMD level, the NumPy ufunc, its `backward`, the stub and the contract tests
 //! follow from that.
 
+mod algebraic;
 mod gelu;
+mod hard;
 mod rectifier;
+mod shrink;
 
 use crate::driver::elementwise::{Function, Kernels};
 use crate::lanes::{Lanes, Token};
 use std::array::from_fn;
 
+pub use algebraic::{Softsign, SparsePlus, SparseSigmoid, Squareplus};
 pub use gelu::{Erf, Gelu};
-pub use rectifier::{LeakyRelu, Relu};
+pub use hard::{HardSigmoid, HardSwish, HardTanh};
+pub use rectifier::{LeakyRelu, Prelu, Relu, Relu6};
+pub use shrink::{HardShrink, SoftShrink, Threshold, ThresholdedRelu};
 
 /// An elementwise function of `x` with `P` parameters, and its derivative.
 ///
@@ -39,8 +45,24 @@ pub trait Activation<const P: usize>: 'static {
 pub struct Parameter {
     /// The keyword.
     pub name: &'static str,
-    /// What it is when the keyword is not given.
-    pub default: f64,
+    /// What it is when not given; `None`: it must be given.
+    pub default: Option<f64>,
+}
+
+impl Parameter {
+    const fn new(name: &'static str, default: f64) -> Self {
+        Self {
+            name,
+            default: Some(default),
+        }
+    }
+
+    const fn required(name: &'static str) -> Self {
+        Self {
+            name,
+            default: None,
+        }
+    }
 }
 
 /// An activation as the drivers see it: its words, and its kernels for all types and levels.
@@ -104,7 +126,20 @@ macro_rules! activations {
 // The list: the type, and how many parameters it has.
 activations! {
     Relu: 0,
+    Relu6: 0,
     LeakyRelu: 1,
     Erf: 0,
     Gelu: 0,
+    Prelu: 1,
+    HardSigmoid: 2,
+    HardTanh: 2,
+    HardSwish: 0,
+    HardShrink: 1,
+    SoftShrink: 1,
+    Threshold: 2,
+    ThresholdedRelu: 1,
+    Softsign: 0,
+    Squareplus: 1,
+    SparsePlus: 0,
+    SparseSigmoid: 0,
 }

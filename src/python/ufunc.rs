@@ -226,7 +226,7 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         );
         let ufunc = build(py, name, "actloss_rs.backward", &doc, *backward, bfloat16)?;
         backwards.set_item(name, ufunc)?;
-        let defaults: Vec<(&str, f64)> = own.iter().map(|p| (p.name, p.default)).collect();
+        let defaults: Vec<(&str, Option<f64>)> = own.iter().map(|p| (p.name, p.default)).collect();
         parameters.set_item(name, defaults)?;
     }
     let panics = build(

@@ -91,6 +91,9 @@ formulas! {
     leaky_relu(x, [slope]) = if x > 0.0 { x } else { *slope * x },
         one(if x > 0.0 { R::from(1.0) } else { *slope });
 
+    prelu(x, [slope]) = if x > 0.0 { x } else { *slope * x },
+        one(if x > 0.0 { R::from(1.0) } else { *slope });
+
     elu(x, [alpha]) = if x > 0.0 { x } else { *alpha * x.expm1() },
         one(if x > 0.0 { R::from(1.0) } else { *alpha * x.exp() });
 
@@ -108,7 +111,8 @@ formulas! {
     tanh_shrink(x) = x_minus_tanh(x), one(x.tanh() * x.tanh());
 
     hard_sigmoid(x, [alpha, beta]) = (*alpha * x + *beta).max(0.0).min(1.0),
-        one(*alpha * indicator(*alpha * x + *beta > 0.0 && *alpha * x + *beta < 1.0));
+        // Rounded to the format, the line at x = 3 is 1 for the default slope: the kink.
+        one(*alpha * indicator(*alpha * x + *beta > 0.0 && *alpha * x + *beta - 1.0 < -f64::EPSILON / 4.0));
 
     hard_swish(x) = x * (x + 3.0).max(0.0).min(6.0) / 6.0,
         one(if x.abs() < 3.0 { x / 3.0 + 0.5 } else { indicator(x > 0.0).into() });

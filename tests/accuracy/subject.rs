@@ -24,7 +24,12 @@ pub fn evaluate<T: Storage>(
 ) -> Vec<T> {
     assert_eq!(dtype.size(), size_of::<T>());
     let mut constants: Vec<T> = vec![T::from_f64(1.0)];
-    constants.extend(activation.parameters.iter().map(|p| T::from_f64(p.default)));
+    constants.extend(
+        activation
+            .parameters
+            .iter()
+            .map(|p| T::from_f64(p.default.unwrap_or(0.25))),
+    );
     let strided = |slice: &[T], stride: usize| Strided {
         data: slice.as_ptr().cast_mut().cast(),
         stride: stride as isize,

@@ -99,7 +99,7 @@ impl<'a> Oracle<'a> {
     ) -> Self {
         let parameters = parameters.iter();
         let parameters: Vec<f64> = parameters
-            .map(|p| N::from_f64(p.default).to_f64())
+            .map(|p| N::from_f64(p.default.unwrap_or(0.25)).to_f64())
             .collect();
         let wide_parameters = parameters.iter().map(|&p| Wide::from(p)).collect();
         Self {
