@@ -1,0 +1,456 @@
+"""The independent oracle: every function as the textbook writes it.
+
+Evaluated by mpmath with 200 bits and an unbounded exponent, so that no formula needs the care that
+floating point does: nothing here overflows, and what cancels leaves more digits than any comparison looks
+at. Arrays of exact numbers are NumPy object arrays. Limits at infinity and sums of infinities are written
+out where a formula has none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from itertools import accumulate
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import mpmath
+import numpy as np
+from mpmath import erfc, exp, expm1, inf, log, log1p, mpf, nan, pi, sech, sqrt, tanh
+
+mpmath.mp.prec = 200
+
+# ------------------------------------------------------------------------------------------ activations
+
+
+def cubic(x: mpf) -> mpf:
+    """The argument of the tanh in the approximate GELU."""
+    return sqrt(2 / pi) * (x + mpf("0.044715") * x**3)
+
+
+def cubic_derivative(x: mpf) -> mpf:
+    return sqrt(2 / pi) * (1 + 3 * mpf("0.044715") * x**2)
+
+
+def sigmoid(x: mpf) -> mpf:
+    return 1 / (1 + exp(-x))
+
+
+def density(x: mpf) -> mpf:
+    """Of the standard normal distribution."""
+    return exp(-x * x / 2) / sqrt(2 * pi)
+
+
+class Activation(NamedTuple):
+    """A function of x and its parameters, and its derivative with respect to x."""
+
+    value: Callable[..., mpf]
+    derivative: Callable[..., mpf]
+    parameters: Mapping[str, Sequence[float]] = MappingProxyType({})
+    """The values of each parameter that the tests try, the default first."""
+
+
+ACTIVATIONS = {
+    "relu": Activation(lambda x: max(x, mpf(0)), lambda x: mpf(x > 0)),
+    "sigmoid": Activation(sigmoid, lambda x: sigmoid(x) * sigmoid(-x)),
+    "tanh": Activation(tanh, lambda x: sech(x) ** 2),
+    "silu": Activation(lambda x: x * sigmoid(x), lambda x: sigmoid(x) * (1 + x * sigmoid(-x))),
+    "gelu": Activation(
+        lambda x: x * erfc(-x / sqrt(2)) / 2, lambda x: erfc(-x / sqrt(2)) / 2 + x * density(x)
+    ),
+    "gelu_tanh": Activation(
+        lambda x: x * sigmoid(2 * cubic(x)),
+        lambda x: (
+            sigmoid(2 * cubic(x))
+            + x * 2 * cubic_derivative(x) * sigmoid(2 * cubic(x)) * sigmoid(-2 * cubic(x))
+        ),
+    ),
+    "softplus": Activation(
+        lambda x, beta: log1p(exp(beta * x)) / beta,
+        lambda x, beta: sigmoid(beta * x),
+        {"beta": (1.0, 0.3, 2.0, 20.0)},
+    ),
+    "log_sigmoid": Activation(lambda x: -log1p(exp(-x)), lambda x: sigmoid(-x)),
+    "leaky_relu": Activation(
+        lambda x, slope: x if x > 0 else slope * x,
+        lambda x, slope: mpf(1) if x > 0 else slope,
+        {"negative_slope": (0.01, 0.3, -0.5, 1.5)},
+    ),
+    "elu": Activation(
+        lambda x, alpha: x if x > 0 else alpha * expm1(x),
+        lambda x, alpha: mpf(1) if x > 0 else alpha * exp(x),
+        {"alpha": (1.0, 1.6732632, 0.1, -2.0)},
+    ),
+    "exp": Activation(exp, exp),
+    "expm1": Activation(expm1, exp),
+    "log1p": Activation(
+        lambda x: nan if x < -1 else log1p(x) if x > -1 else -inf,
+        lambda x: nan if x < -1 else 1 / (1 + x) if x > -1 else inf,
+    ),
+}
+
+KEYWORDS: dict[str, tuple[str, dict[str, Any]]] = {"gelu_tanh": ("gelu", {"approximate": "tanh"})}
+"""Entries above that are an option of another function: its name and the keywords."""
+
+INFINITE = mpf(2) ** 1100
+"""Stands for infinity: what has a limit has reached it in every format, what grows has left 50 behind."""
+
+
+def evaluate(function: Callable[..., mpf], x: Any, *parameters: Any) -> Any:
+    """`function` of every element of x, exactly; limits at infinity."""
+
+    def one(x: float, *parameters: float) -> mpf:
+        if any(math.isnan(v) for v in (x, *parameters)):
+            return nan
+        if math.isinf(x):
+            limit = function(math.copysign(1, x) * INFINITE, *map(mpf, parameters))
+            return limit if abs(limit) <= 50 else mpmath.sign(limit) * inf
+        return mpf(function(mpf(x), *map(mpf, parameters)))
+
+    return elementwise(one, *map(widened, (x, *parameters)))
+
+
+def widened(x: Any) -> Any:
+    """The same numbers in float64; a signalling NaN is not worth a warning."""
+    with np.errstate(all="ignore"):
+        return np.asarray(x).astype(np.float64)
+
+
+def elementwise(function: Callable[..., Any], *operands: Any) -> Any:
+    """An object array of `function` of the broadcast operands; mpmath sets flags that NumPy would report."""
+    with np.errstate(all="ignore"):
+        return np.frompyfunc(function, len(operands), 1)(*operands)
+
+
+# --------------------------------------------------------------------------------------------- rounding
+
+
+class Format(NamedTuple):
+    """A binary format: its digits, and the exponents of the smallest and largest normal numbers."""
+
+    precision: int
+    min_exponent: int
+    max_exponent: int
+
+
+FORMATS = {
+    "float16": Format(11, -14, 15),
+    "bfloat16": Format(8, -126, 127),
+    "float32": Format(24, -126, 127),
+    "float64": Format(53, -1022, 1023),
+}
+
+
+def spacing(exact: mpf, form: Format) -> mpf:
+    """The distance of neighbouring numbers of the format at `exact`: one ULP."""
+    exponent = mpmath.frexp(exact)[1] - 1 if exact else form.min_exponent
+    return mpmath.ldexp(1, max(exponent, form.min_exponent) - form.precision + 1)
+
+
+def round_to(exact: Any, dtype: Any) -> Any:
+    """The nearest number of the format, ties to even, overflow to infinity: correct rounding."""
+    form = FORMATS[np.dtype(dtype).name]
+
+    def one(value: mpf) -> float:
+        if not mpmath.isfinite(value):
+            return float(value)
+        unit = spacing(value, form)
+        rounded = mpmath.nint(value / unit) * unit
+        if abs(rounded) >= mpf(2) ** (form.max_exponent + 1):
+            return math.copysign(math.inf, value)
+        return math.copysign(float(rounded), -1 if value < 0 else 1)
+
+    return np.asarray(elementwise(one, exact), dtype=np.float64)
+
+
+def ulp_error(actual: Any, exact: Any, at_least: Any = 0) -> Any:
+    """|actual - exact| in ULPs of the dtype of `actual`; infinite where a NaN or a sign is wrong.
+
+    An infinity counts as the power of two that follows the largest number, so that overflow may come as early
+    as the budget allows, and no later. `at_least` measures in ULPs of a larger number, where terms cancel.
+    """
+    actual = np.asarray(actual)
+    form = FORMATS[actual.dtype.name]
+    top = mpf(2) ** (form.max_exponent + 1)
+
+    def one(actual: float, exact: mpf, at_least: mpf) -> float:
+        if math.isnan(actual) or mpmath.isnan(exact):
+            return 0.0 if math.isnan(actual) and mpmath.isnan(exact) else math.inf
+        if not at_least and exact and math.copysign(1, actual) != mpmath.sign(exact):
+            return math.inf
+        got, want = (max(-top, min(top, mpf(v))) for v in (actual, exact))
+        return float(abs(got - want) / spacing(min(max(abs(want), at_least), top / 2), form))
+
+    return np.asarray(elementwise(one, widened(actual), exact, at_least), dtype=np.float64)
+
+
+# ------------------------------------------------------------------------------------------------- rows
+
+
+def along(rows: Callable[[list[mpf]], Any], x: Any, axis: Any) -> Any:
+    """A function of a list, to a list or to one number, along an axis, a tuple of axes or all of them."""
+    x = exact_array(x)
+    axes = tuple(range(x.ndim)) if axis is None else tuple(np.atleast_1d(axis) % max(x.ndim, 1))[: x.ndim]
+    last = tuple(range(x.ndim - len(axes), x.ndim))
+    moved = np.moveaxis(x, axes, last)
+    kept = moved.shape[: x.ndim - len(axes)]
+    results = [
+        rows(list(row))
+        for row in moved.reshape(math.prod(kept), -1 if x.size else math.prod(moved.shape[len(kept) :]))
+    ]
+    if results and not isinstance(results[0], list):
+        return object_array(results, kept)
+    return np.moveaxis(object_array([v for row in results for v in row], moved.shape), last, axes)
+
+
+def object_array(values: Sequence[Any], shape: tuple[int, ...]) -> Any:
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array.reshape(shape)
+
+
+def exact_array(x: Any) -> Any:
+    return np.asarray(elementwise(mpf, widened(x)), dtype=object)
+
+
+def logsumexp(z: list[mpf]) -> mpf:
+    return log(mpmath.fsum(map(exp, z))) if z else -inf
+
+
+def log_softmax(z: list[mpf]) -> list[mpf]:
+    """log p_c = -log(1 + sum of exp(z_j) over the others / exp(z_c)); +inf alone in its row has it all."""
+    if any(map(mpmath.isnan, z)) or z.count(inf) > 1 or z.count(-inf) == len(z):
+        return [nan] * len(z)
+    e = list(map(exp, z))
+    before = list(accumulate(e, initial=mpf(0)))
+    after = list(accumulate(reversed(e), initial=mpf(0)))[::-1]
+    return [-log1p((before[c] + after[c + 1]) / e[c]) if e[c] else -inf for c in range(len(z))]
+
+
+def softmax(z: list[mpf]) -> list[mpf]:
+    return [exp(v) for v in log_softmax(z)]
+
+
+# ----------------------------------------------------------------------------------------------- losses
+
+
+class Terms(NamedTuple):
+    """A loss before its reduction: exact, weights applied."""
+
+    values: Any
+    weights: Any
+    counted: Any
+    gradient: Any
+    """Of each value with respect to its own elements of y_pred, which has that shape."""
+    hessian: Any
+    """The diagonal."""
+    scale: Any
+    """Of y_pred's shape: the size of the terms that cancel in the gradient; its errors are relative to it."""
+
+    def divisor(self, reduction: str) -> mpf:
+        counted = self.counted.ravel()
+        if reduction == "mean":
+            return mpmath.fsum(self.weights.ravel()[counted])
+        return mpf(int(counted.sum()) if reduction == "sum_over_batch_size" else 1)
+
+    def reduced(self, reduction: str) -> mpf:
+        return mpmath.fsum(self.values.ravel()[self.counted.ravel()]) / self.divisor(reduction)
+
+    def reduced_gradient(self, reduction: str) -> Any:
+        return self.gradient / self.divisor(reduction)
+
+
+def term(y: mpf, factor: mpf) -> mpf:
+    """y * factor, and 0 where y is 0 whatever the factor."""
+    return y * factor if y else mpf(0)
+
+
+def weights_of(sample_weight: Any, shape: tuple[int, ...]) -> Any:
+    """sample_weight over its leading axes, repeated over the others."""
+    if sample_weight is None:
+        return exact_array(np.ones(shape))
+    sample_weight = exact_array(sample_weight)
+    return np.broadcast_to(
+        sample_weight.reshape(sample_weight.shape + (1,) * (len(shape) - sample_weight.ndim)), shape
+    )
+
+
+def clipped(p: mpf, epsilon: mpf) -> tuple[mpf, bool]:
+    """p in [epsilon, 1 - epsilon], and whether it was there already."""
+    inside = min(max(p, epsilon), 1 - epsilon)
+    return (inside, inside == p) if epsilon else (p, True)
+
+
+def mean_squared_error(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> Terms:
+    difference = np.asarray(exact_array(y_pred) - exact_array(y_true), dtype=object)
+    w = weights_of(sample_weight, difference.shape)
+    counted = np.ones(difference.shape, dtype=bool)
+    return Terms(w * difference**2, w, counted, w * 2 * difference, w * mpf(2), w * 2 * abs(difference))
+
+
+def binary_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    from_logits: bool = False,
+    sample_weight: Any = None,
+    pos_weight: Any = None,
+    label_smoothing: float = 0.0,
+    epsilon: float = 0.0,
+) -> Terms:
+    s = mpf(label_smoothing)
+
+    def one(y: mpf, x: mpf, weight: mpf, positive: mpf) -> tuple[mpf, mpf, mpf]:
+        y = (1 - s) * y + s / 2
+        a, b = positive * y, 1 - y
+        if any(map(mpmath.isnan, (y, x, weight, positive))):
+            return nan, nan, nan
+        if from_logits:
+            p, q = sigmoid(x), sigmoid(-x)
+            value = term(a, log1p(exp(-x))) + term(b, log1p(exp(x)))
+            return weight * value, weight * (b * p - a * q), weight * (a + b) * p * q
+        p, free = clipped(x, mpf(epsilon))
+        value = term(a, -log(p)) + term(b, -log(1 - p))
+        if not free:
+            return weight * value, mpf(0), mpf(0)
+        slope = (term(b, 1 / (1 - p)) if p < 1 else term(b, inf)) - (term(a, 1 / p) if p else term(a, inf))
+        bend = (term(b, 1 / (1 - p) ** 2) if p < 1 else term(b, inf)) + (
+            term(a, 1 / p**2) if p else term(a, inf)
+        )
+        return weight * value, weight * slope, weight * bend
+
+    y, x = exact_array(y_true), exact_array(y_pred)
+    positive = np.broadcast_to(exact_array(1.0 if pos_weight is None else pos_weight), x.shape)
+    w = weights_of(sample_weight, x.shape)
+    values, gradient, hessian = (
+        np.asarray(v, dtype=object) for v in np.frompyfunc(one, 4, 3)(y, x, w, positive)
+    )
+    scale = w * np.maximum(positive, mpf(1)) if from_logits else abs(gradient)
+    return Terms(values, w, np.ones(x.shape, dtype=bool), gradient, hessian, scale)
+
+
+def categorical_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    from_logits: bool = False,
+    axis: int = -1,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    label_smoothing: float = 0.0,
+    z_loss: float = 0.0,
+    epsilon: float = 0.0,
+    counted: Any = None,
+) -> Terms:
+    y_rows, x_rows = (np.moveaxis(exact_array(v), axis, -1) for v in (y_true, y_pred))
+    shape, classes = x_rows.shape[:-1], x_rows.shape[-1]
+    weight = weights_of(sample_weight, shape)
+    counted = np.ones(shape, dtype=bool) if counted is None else counted
+    s, z = mpf(label_smoothing), mpf(z_loss)
+
+    def of_classes(y: Any) -> mpf:
+        if class_weight is None:
+            return mpf(1)
+        return mpmath.fsum(term(v, c) for v, c in zip(y, exact_array(class_weight), strict=True))
+
+    def row(y: list[mpf], x: list[mpf]) -> tuple[mpf, list[mpf], list[mpf], list[mpf]]:
+        y = [(1 - s) * v + s / classes for v in y]
+        if any(map(mpmath.isnan, [*y, *x])):
+            return nan, *([nan] * classes for _ in range(3))
+        if not from_logits:
+            p, free = zip(*(clipped(v, mpf(epsilon)) for v in x), strict=True)
+            value = mpmath.fsum(term(v, -log(q)) for v, q in zip(y, p, strict=True))
+            slope = [
+                term(v, -1 / q if q else -inf) if f else mpf(0) for v, q, f in zip(y, p, free, strict=True)
+            ]
+            bend = [
+                term(v, 1 / q**2 if q else inf) if f else mpf(0) for v, q, f in zip(y, p, free, strict=True)
+            ]
+            return value, slope, bend, list(map(abs, slope))
+        total, p, lse = mpmath.fsum(y), softmax(x), logsumexp(x)
+        value = mpmath.fsum(term(v, -q) for v, q in zip(y, log_softmax(x), strict=True)) + term(z, lse**2)
+        slope = [total * q - v + term(z, 2 * lse * q) for v, q in zip(y, p, strict=True)]
+        bend = [total * q * (1 - q) + term(z, 2 * q * q + 2 * lse * q * (1 - q)) for q in p]
+        return value, slope, bend, [1 + term(z, 2 * abs(lse))] * classes
+
+    values, weights = np.empty(shape, dtype=object), np.empty(shape, dtype=object)
+    gradient, hessian, scale = (np.empty(x_rows.shape, dtype=object) for _ in range(3))
+    for i in np.ndindex(shape):
+        if counted[i]:
+            value, *rows = row(list(y_rows[i]), list(x_rows[i]))
+            weights[i] = w = weight[i] * of_classes(y_rows[i])
+            values[i] = w * value
+            gradient[i], hessian[i], scale[i] = ([w * v for v in of_row] for of_row in rows)
+        else:
+            values[i] = weights[i] = mpf(0)
+            gradient[i], hessian[i], scale[i] = ([mpf(0)] * classes for _ in range(3))
+    return Terms(values, weights, counted, *(np.moveaxis(v, -1, axis) for v in (gradient, hessian, scale)))
+
+
+def sparse_categorical_crossentropy(
+    y_true: Any, y_pred: Any, *, axis: int = -1, ignore_class: int | None = None, **options: Any
+) -> Terms:
+    """The dense loss of the one-hot labels."""
+    y_pred = np.asarray(y_pred)
+    shape = np.moveaxis(y_pred, axis, -1).shape[:-1]
+    labels = np.asarray(y_true).reshape(shape)
+    counted = np.ones(shape, dtype=bool) if ignore_class is None else labels != ignore_class
+    one_hot = np.zeros((*shape, y_pred.shape[axis]))
+    for i in np.ndindex(shape):
+        if counted[i]:
+            one_hot[i][int(labels[i])] = 1
+    return categorical_crossentropy(
+        np.moveaxis(one_hot, -1, axis), y_pred, axis=axis, counted=counted, **options
+    )
+
+
+LOSSES: dict[str, Callable[..., Terms]] = {
+    "mean_squared_error": mean_squared_error,
+    "binary_crossentropy": binary_crossentropy,
+    "categorical_crossentropy": categorical_crossentropy,
+    "sparse_categorical_crossentropy": sparse_categorical_crossentropy,
+}
+
+
+# ----------------------------------------------------------------------------------------- exact sums
+
+
+def exact_sum(values: Any) -> float:
+    """The float64 nearest to the sum of finite float64 values; zero is +0.0."""
+    return nearest_float(
+        sum(map(Fraction, np.asarray(values).astype(np.float64).ravel().tolist()), Fraction(0))
+    )
+
+
+def exact_mean(values: Any, weights: Any) -> float:
+    """The float64 nearest to the quotient of the exact sums."""
+    total, divisor = (
+        sum(map(Fraction, np.asarray(v).astype(np.float64).ravel().tolist()), Fraction(0))
+        for v in (values, weights)
+    )
+    return nearest_float(total / divisor)
+
+
+def nearest_float(value: Fraction) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+# ------------------------------------------------------------------------------------ finite differences
+
+
+def finite_difference(function: Callable[[Any], float], x: Any, step: float = 2.0**-9) -> Any:
+    """The gradient of a scalar function by five-point differences: exact to the fourth order of the step."""
+    x = np.array(x, dtype=np.float64)
+    gradient = np.empty_like(x)
+    for i in np.ndindex(x.shape):
+        at = {}
+        for k in (-2, -1, 1, 2):
+            moved = x.copy()
+            moved[i] += k * step
+            at[k] = mpf(function(moved))
+        gradient[i] = float((at[-2] - 8 * at[-1] + 8 * at[1] - at[2]) / (12 * step))
+    return gradient
