@@ -3,4 +3,5 @@
 pub mod elementwise;
 pub mod floating_point;
 pub mod operand;
+pub mod rows;
 pub mod threads;

@@ -270,6 +270,22 @@ impl OperandMut<'_> {
         }
     }
 
+    /// Number of elements.
+    #[must_use]
+    #[allow(
+        clippy::len_without_is_empty,
+        reason = "a loop bound, never asked for emptiness"
+    )]
+    pub fn len(&self) -> usize {
+        self.layout.len
+    }
+
+    /// Type of the elements in memory.
+    #[must_use]
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
     /// Where the elements `start .. start + n` lie, if they are `T`s that form an aligned slice.
     #[inline]
     #[must_use]

@@ -1,0 +1,297 @@
+//! Rows: the elements along the reduced axes, a block at a time.
+//!
+//! Element `j` of row `r` is at linear position `r * columns + j` of an operand whose reduced axes come
+//! last, wherever it lies in memory. A row is worked through in blocks of [`BLOCK`] elements, the last
+//! one shorter. Within a block, vectors start at multiples of the lane count, and the last vector ends
+//! with the block, overlapping the one before it, so that a tail costs no copy. Which lane an element
+//! falls into is thus a matter of its index, the row's length and the compute type, never of layout,
+//! neighbours or SIMD level; and so is the order of every sum.
+
+use super::operand::{BLOCK, Operand, OperandMut};
+use super::threads::{Interrupted, parallel};
+use crate::dtype::Real;
+use crate::lanes::{Lanes, Token};
+use fearless_simd::prelude::*;
+use std::ops::Range;
+
+/// Elements a thread takes at a time, at least, and from how many on threads are woken.
+const GRAIN: usize = 1 << 15;
+const PARALLEL_FROM: usize = 1 << 16;
+
+/// The lanes that count in a vector; `None` means all.
+pub(crate) type Valid<S, T> = Option<<<T as Real>::Vector<S> as SimdBase<S>>::Mask>;
+
+/// Call `f` with each vector of `n` elements of the sources, and write what it returns to `target`.
+///
+/// Lanes that are not valid hold `fill`, or elements that the vector before has had already: their
+/// results must be the same again, and be kept out of sums.
+///
+/// # Safety
+/// Each source is valid for `n` reads and `target` for `n` writes, aligned; `target` is exactly one of
+/// the sources or overlaps none. No references to `target`'s elements live.
+#[inline(always)]
+pub(crate) unsafe fn for_each_vector<S: Token, T: Real, const N: usize>(
+    simd: S,
+    sources: [*const T; N],
+    target: Option<*mut T>,
+    n: usize,
+    fill: T,
+    mut f: impl FnMut([T::Vector<S>; N], Valid<S, T>) -> T::Vector<S>,
+) {
+    let lanes = T::Vector::<S>::LEN;
+    let rest = n % lanes;
+    // Read before the vector it overlaps is written, should the target be a source.
+    let tail = if n < lanes {
+        sources.map(
+            #[inline(always)]
+            |source| {
+                let mut padded = T::Vector::<S>::splat(simd, fill);
+                for (i, slot) in padded.as_mut_slice()[..n].iter_mut().enumerate() {
+                    // SAFETY: `n` elements are readable.
+                    *slot = unsafe { *source.add(i) };
+                }
+                padded
+            },
+        )
+    } else {
+        // SAFETY: `n` elements are readable, at least as many as there are lanes.
+        unsafe { load_all::<S, T, N>(simd, sources, n - lanes) }
+    };
+    let mut at = 0;
+    while at < n - rest {
+        // SAFETY: at + lanes <= n elements are readable and writable.
+        unsafe {
+            let result = f(load_all::<S, T, N>(simd, sources, at), None);
+            store::<S, T>(target, at, result);
+        }
+        at += lanes;
+    }
+    if rest == 0 {
+        return;
+    }
+    let last = u64::MAX << (lanes - rest);
+    let valid = if n < lanes { (1 << n) - 1 } else { last };
+    let result = f(tail, Some(SimdMask::from_bitmask(simd, valid)));
+    if n >= lanes {
+        // SAFETY: `n` elements are writable, at least as many as there are lanes.
+        unsafe { store::<S, T>(target, n - lanes, result) };
+    } else if let Some(target) = target {
+        for (i, value) in result.as_slice()[..n].iter().enumerate() {
+            // SAFETY: `n` elements are writable.
+            unsafe { *target.add(i) = *value };
+        }
+    }
+}
+
+/// The vectors at index `at` of the sources.
+///
+/// # Safety
+/// As many elements as a vector has lanes are readable there.
+#[inline(always)]
+unsafe fn load_all<S: Token, T: Real, const N: usize>(
+    simd: S,
+    sources: [*const T; N],
+    at: usize,
+) -> [T::Vector<S>; N] {
+    sources.map(
+        #[inline(always)]
+        // SAFETY: promised by the caller.
+        |source| unsafe { load(simd, source.add(at)) },
+    )
+}
+
+/// Write a vector at index `at` of the target, if there is one.
+///
+/// # Safety
+/// As many elements as it has lanes are writable there, and no references to them live.
+#[inline(always)]
+unsafe fn store<S: Token, T: Real>(target: Option<*mut T>, at: usize, value: T::Vector<S>) {
+    if let Some(target) = target {
+        // SAFETY: promised by the caller; an array has its elements' alignment.
+        let slots = unsafe {
+            &mut *target
+                .add(at)
+                .cast::<<T::Vector<S> as SimdBase<S>>::Array>()
+        };
+        value.store_array(slots);
+    }
+}
+
+/// Per lane, `b` if it is the larger, else `a`.
+#[inline(always)]
+fn larger<S: Token, V: Lanes<S>>(a: V, b: V) -> V {
+    b.simd_gt(a).select(b, a)
+}
+
+/// The vector at `source`.
+///
+/// # Safety
+/// As many elements as it has lanes are readable.
+#[inline(always)]
+unsafe fn load<S: Token, T: Real>(simd: S, source: *const T) -> T::Vector<S> {
+    // SAFETY: promised by the caller; an array has its elements' alignment.
+    let array = unsafe { &*source.cast::<<T::Vector<S> as SimdBase<S>>::Array>() };
+    T::Vector::<S>::load_array_ref(simd, array)
+}
+
+/// The largest of `n` elements, NaN left out; `-inf` if there is none.
+///
+/// # Safety
+/// `source` is valid for `n` reads.
+#[inline(always)]
+pub(crate) unsafe fn maximum<S: Token, T: Real>(
+    simd: S,
+    source: *const T,
+    n: usize,
+    negative_infinity: T,
+) -> T {
+    let lanes = T::Vector::<S>::LEN;
+    let mut largest = [T::Vector::<S>::splat(simd, negative_infinity); 4];
+    let mut at = 0;
+    // SAFETY: all loads end at or before `n`.
+    unsafe {
+        // Four in flight: a comparison and a selection take longer than two more loads.
+        while at + 4 * lanes <= n {
+            for (k, slot) in largest.iter_mut().enumerate() {
+                *slot = larger(*slot, load(simd, source.add(at + k * lanes)));
+            }
+            at += 4 * lanes;
+        }
+        while at + lanes <= n {
+            largest[0] = larger(largest[0], load(simd, source.add(at)));
+            at += lanes;
+        }
+        if n >= lanes {
+            largest[1] = larger(largest[1], load(simd, source.add(n - lanes)));
+        } else {
+            for i in 0..n {
+                largest[1].as_mut_slice()[i] = *source.add(i);
+            }
+            largest[0] = larger(largest[0], largest[1]);
+        }
+    }
+    let [a, b, c, d] = largest;
+    let mut all = larger(larger(a, b), larger(c, d));
+    if lanes == 16 {
+        all = larger(all, all.slide::<8>(all));
+    }
+    all = larger(all, all.slide::<4>(all));
+    all = larger(all, all.slide::<2>(all));
+    larger(all, all.slide::<1>(all))[0]
+}
+
+/// Where a row lies among the elements of an operand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    /// Linear position of the first element.
+    pub(crate) start: usize,
+    /// Number of elements.
+    pub(crate) columns: usize,
+}
+
+impl Row {
+    /// The row of this index.
+    #[inline(always)]
+    pub(crate) fn of(index: usize, columns: usize) -> Self {
+        Self {
+            start: index * columns,
+            columns,
+        }
+    }
+
+    /// Its blocks: where in the row they begin, and how many elements they have.
+    #[inline(always)]
+    pub(crate) fn blocks(self) -> impl Iterator<Item = (usize, usize)> {
+        (0..self.columns)
+            .step_by(BLOCK)
+            .map(move |first| (first, BLOCK.min(self.columns - first)))
+    }
+}
+
+/// A block of `n` elements from linear position `start` on, in place or through `buffer`.
+#[inline(always)]
+pub(crate) fn read_block<S: Token, T: Real>(
+    simd: S,
+    operand: &Operand<'_>,
+    start: usize,
+    n: usize,
+    buffer: &mut Vec<T>,
+) -> *const T {
+    if let Some(slice) = operand.as_slice(start, n) {
+        return slice.as_ptr();
+    }
+    let buffer = reserve(buffer, n);
+    operand.read(simd, start, buffer);
+    buffer.as_ptr()
+}
+
+/// `n` elements of a buffer that is made when first needed.
+#[inline(always)]
+pub(crate) fn reserve<T: Real>(buffer: &mut Vec<T>, n: usize) -> &mut [T] {
+    if buffer.len() < n {
+        buffer.resize(n.max(BLOCK), T::default());
+    }
+    &mut buffer[..n]
+}
+
+/// Where a block of results goes: straight to the output, or to a buffer first.
+pub(crate) struct Target<T> {
+    /// `n` writable elements.
+    pub(crate) pointer: *mut T,
+    buffered: bool,
+}
+
+impl<T: Real> Target<T> {
+    /// The elements of `out` from linear position `start` on, or `buffer` for them.
+    #[inline(always)]
+    pub(crate) fn new(out: &OperandMut<'_>, start: usize, n: usize, buffer: &mut Vec<T>) -> Self {
+        match out.as_mut_ptr(start, n) {
+            Some(pointer) => Self {
+                pointer,
+                buffered: false,
+            },
+            None => Self {
+                pointer: reserve(buffer, n).as_mut_ptr(),
+                buffered: true,
+            },
+        }
+    }
+
+    /// Write what was buffered.
+    ///
+    /// # Safety
+    /// All `n` elements have been written to [`Target::pointer`]; `out` and `start` are those of
+    /// [`Target::new`], whose buffer has not been touched since; no other thread uses these elements.
+    #[inline(always)]
+    pub(crate) unsafe fn finish<S: Token>(
+        self,
+        simd: S,
+        out: &OperandMut<'_>,
+        start: usize,
+        n: usize,
+    ) {
+        if self.buffered {
+            // SAFETY: promised by the caller.
+            unsafe { out.write(simd, start, std::slice::from_raw_parts(self.pointer, n)) };
+        }
+    }
+}
+
+/// Work through `rows` rows of `columns` elements, on several threads where there is enough to do.
+///
+/// # Errors
+/// [`Interrupted`] when `keep_going` said no.
+pub(crate) fn for_each_row_range<State: Send>(
+    rows: usize,
+    columns: usize,
+    keep_going: &dyn Fn() -> bool,
+    init: impl Fn() -> State + Sync,
+    work: impl Fn(&mut State, Range<usize>) + Sync,
+) -> Result<(), Interrupted> {
+    if rows < 2 || rows.saturating_mul(columns) < PARALLEL_FROM {
+        work(&mut init(), 0..rows);
+        return Ok(());
+    }
+    let grain = (GRAIN / columns.max(1)).max(1);
+    parallel(rows, grain, keep_going, init, work).map(|_| ())
+}

@@ -1,0 +1,344 @@
+//! What a row of logits `z` is reduced to: its maximum `m`, how often it occurs, and the sum of the
+//! other `e^(z - m)`.
+//!
+//! With `k` the number of elements equal to `m` and `R` the sum over all others, the sum of all
+//! exponentials is `k + R` and `log sum e^(z - m) = log1p((k - 1) + R)`. Kept apart from the 1 of the
+//! maximum, `R` has all its digits however confident the row: logits `[40, 0, 0]` have the loss
+//! `2 e^-40` to the last digit, where the logarithm of a sum gives 0.
+//!
+//! The difference `z - m` is carried with what rounding cuts off it, which would cost 16 ULP in the
+//! exponential of ordinary logits. A row is read once: each block's exponentials are relative to the
+//! largest element so far, and when a block raises it, the sums are rescaled.
+
+use super::row_exponential::{cut, scaled_exponential, unscale};
+use super::row_sums::{RowReal, Sums};
+use crate::driver::rows::{for_each_vector, maximum};
+use crate::dtype::Real;
+use crate::lanes::{Lanes, Token};
+use crate::math::log::log1p;
+use crate::math::twofold::two_sum;
+use fearless_simd::f64x8;
+use fearless_simd::prelude::*;
+
+/// The statistics of the part of a row seen so far.
+#[derive(Clone, Copy)]
+pub(crate) struct RowSums<S: Token, T: RowReal> {
+    simd: S,
+    maximum: T,
+    ties: u64,
+    /// Of the exponentials of the others, scaled.
+    rest: T::Sums<S>,
+}
+
+impl<S: Token, T: RowReal> RowSums<S, T> {
+    /// Of no elements.
+    #[inline(always)]
+    pub(crate) fn new(simd: S) -> Self {
+        Self {
+            simd,
+            maximum: T::nearest(f64::NEG_INFINITY),
+            ties: 0,
+            rest: Sums::zero(simd),
+        }
+    }
+
+    /// The largest element so far: what the last block's exponentials are relative to.
+    #[inline(always)]
+    pub(crate) fn maximum(&self) -> T {
+        self.maximum
+    }
+
+    /// Take in the next block. Its exponentials, scaled, go to `target`, which may be `block` itself.
+    ///
+    /// # Safety
+    /// As for [`for_each_vector`].
+    #[inline(always)]
+    pub(crate) unsafe fn add_block(&mut self, block: *const T, n: usize, target: Option<*mut T>) {
+        // SAFETY: passed on.
+        unsafe {
+            if target.is_some() {
+                add_block::<S, T, true>(self, block, n, target);
+            } else {
+                add_block::<S, T, false>(self, block, n, None);
+            }
+        }
+    }
+
+    /// Make the sums relative to a larger maximum; the ties become ordinary terms.
+    #[inline(never)]
+    fn raise_maximum(&mut self, largest: T) {
+        if self.maximum > T::nearest(f64::NEG_INFINITY) {
+            let (high, low) = exponential_of_difference(self.simd, self.maximum, largest);
+            let scale = 1.0 / unscale(T::Vector::<S>::PRECISION);
+            let ties = self.ties as f64 * scale;
+            let rest = &mut self.rest;
+            self.simd.vectorize(
+                #[inline(always)]
+                || rest.rescale(ties, unscale(53), high, low),
+            );
+        } else {
+            // Only -inf so far, whose exponentials are 0 now, or NaN, which this keeps.
+            self.rest.rescale(0.0, 1.0, 0.0, 0.0);
+        }
+        self.maximum = largest;
+        self.ties = 0;
+    }
+
+    /// The row's statistics.
+    #[inline(always)]
+    pub(crate) fn finish(self) -> RowStatistics<T> {
+        let unscale = unscale(T::Vector::<S>::PRECISION);
+        let (rest, rest_low) = self.rest.total();
+        RowStatistics {
+            maximum: self.maximum,
+            ties: self.ties as f64,
+            rest: rest * unscale,
+            rest_low: rest_low * unscale,
+        }
+    }
+}
+
+/// See [`RowSums::add_block`]. Compiled once for each level, type and whether to `KEEP` the
+/// exponentials, and called by all row functions: it is most of their code.
+///
+/// # Safety
+/// As for [`for_each_vector`].
+#[inline(never)]
+unsafe fn add_block<S: Token, T: RowReal, const KEEP: bool>(
+    sums: &mut RowSums<S, T>,
+    block: *const T,
+    n: usize,
+    target: Option<*mut T>,
+) {
+    let simd = sums.simd;
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            let negative_infinity = T::nearest(f64::NEG_INFINITY);
+            // SAFETY: passed on.
+            let largest = unsafe { maximum(simd, block, n, negative_infinity) };
+            if largest > sums.maximum {
+                if sums.ties == 0 {
+                    // Nothing to rescale but NaN, which stays.
+                    sums.maximum = largest;
+                } else {
+                    sums.raise_maximum(largest);
+                }
+            }
+            let exponentials = BlockExponentials::new(simd, sums.maximum);
+            let zero = exponentials.zero;
+            let (mut ties, mut rest) = (0, sums.rest);
+            // SAFETY: passed on. The result of a lane depends on its element alone.
+            unsafe {
+                for_each_vector(
+                    simd,
+                    [block],
+                    if KEEP { target } else { None },
+                    n,
+                    negative_infinity,
+                    #[inline(always)]
+                    |[z], valid| {
+                        let e = exponentials.of(z);
+                        let (tied, summed) = match valid {
+                            Some(valid) => (e.tie & valid, e.counted & valid),
+                            None => (e.tie, e.counted),
+                        };
+                        ties += u64::from(tied.to_bitmask().count_ones());
+                        rest.add(summed.select(e.head, zero), summed.select(e.tail, zero));
+                        exponentials.rounded(&e)
+                    },
+                );
+            }
+            rest.end_block();
+            sums.rest = rest;
+            sums.ties += ties;
+        },
+    );
+}
+
+/// The exponentials of a block's elements relative to `maximum`.
+#[derive(Clone, Copy)]
+pub(crate) struct BlockExponentials<S: Token, T: RowReal> {
+    maximum: T::Vector<S>,
+    at_maximum: T::Vector<S>,
+    zero: T::Vector<S>,
+}
+
+impl<S: Token, T: RowReal> BlockExponentials<S, T> {
+    #[inline(always)]
+    pub(crate) fn new(simd: S, maximum: T) -> Self {
+        let precision = T::Vector::<S>::PRECISION;
+        Self {
+            maximum: T::Vector::<S>::splat(simd, maximum),
+            at_maximum: T::Vector::<S>::lit(simd, 1.0 / unscale(precision)),
+            zero: T::Vector::<S>::lit(simd, 0.0),
+        }
+    }
+
+    /// The exponential of each element.
+    #[inline(always)]
+    fn of(self, z: T::Vector<S>) -> Exponential<S, T> {
+        let simd = z.token();
+        let tie = z.simd_eq(self.maximum);
+        let (difference, low) = two_sum::<S, _>(z, -self.maximum);
+        // The NaN of equal infinities is a tie.
+        let least = T::Vector::<S>::lit(simd, -cut(T::Vector::<S>::PRECISION));
+        let counted = !(tie | difference.simd_le(least));
+        let (head, tail) = scaled_exponential(simd, difference, low);
+        Exponential {
+            tie,
+            counted,
+            head,
+            tail,
+        }
+    }
+
+    #[inline(always)]
+    fn rounded(self, of: &Exponential<S, T>) -> T::Vector<S> {
+        let rounded = of.counted.select(of.head + of.tail, self.zero);
+        of.tie.select(self.at_maximum, rounded)
+    }
+
+    /// The scaled exponential of each element, rounded: what [`RowSums::add_block`] writes.
+    #[inline(always)]
+    pub(crate) fn scaled(self, z: T::Vector<S>) -> T::Vector<S> {
+        self.rounded(&self.of(z))
+    }
+}
+
+/// The mask of a compute type's vector.
+type Mask<S, T> = <<T as Real>::Vector<S> as SimdBase<S>>::Mask;
+
+/// The scaled exponentials of a vector of elements.
+struct Exponential<S: Token, T: RowReal> {
+    /// Where the element is the maximum.
+    tie: Mask<S, T>,
+    /// Where `head + tail` is to be summed: not for ties, nor where it is as good as 0. For NaN it is.
+    counted: Mask<S, T>,
+    head: T::Vector<S>,
+    tail: T::Vector<S>,
+}
+
+/// `e^(a - b) 2^512` in two parts, 0 where `a - b` is below -1000; `a < b`, `a` finite.
+#[inline(never)]
+pub(crate) fn exponential_of_difference<S: Token, T: RowReal>(simd: S, a: T, b: T) -> (f64, f64) {
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            let a = f64x8::splat(simd, a.into());
+            let b = f64x8::splat(simd, b.into());
+            let (difference, low) = two_sum::<S, _>(a, -b);
+            let (head, tail) = scaled_exponential(simd, difference, low);
+            if difference[0] <= -cut(53) {
+                return (0.0, 0.0);
+            }
+            let high = head[0] + tail[0];
+            (high, tail[0] - (high - head[0]))
+        },
+    )
+}
+
+/// A row's statistics: see the module.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RowStatistics<T> {
+    /// The largest element; `-inf` of an empty row.
+    pub(crate) maximum: T,
+    /// How many elements equal it.
+    pub(crate) ties: f64,
+    /// The sum of `e^(z - maximum)` over the others; NaN if an element is NaN.
+    pub(crate) rest: f64,
+    /// What rounding cut off `rest`.
+    pub(crate) rest_low: f64,
+}
+
+impl<T: RowReal> RowStatistics<T> {
+    /// Whether the probabilities have a limit: no element is NaN, not all are `-inf`, `+inf` stands
+    /// alone.
+    #[inline(always)]
+    pub(crate) fn has_probabilities(&self) -> bool {
+        let maximum: f64 = self.maximum.into();
+        !self.rest.is_nan()
+            && maximum > f64::NEG_INFINITY
+            && (maximum < f64::INFINITY || self.ties == 1.0)
+    }
+
+    /// `1 / (k + R)` in two parts.
+    #[inline(always)]
+    pub(crate) fn inverse(&self) -> (f64, f64) {
+        // k >= 1, but R may be the larger.
+        let total = self.ties + self.rest;
+        let rest_part = total - self.ties;
+        let low = ((self.ties - (total - rest_part)) + (self.rest - rest_part)) + self.rest_low;
+        let inverse = 1.0 / total;
+        // The residual 1 - total * inverse, by an exact product of halves: no FMA outside lanes.
+        (inverse, residual(total, inverse, low) * inverse)
+    }
+}
+
+/// `1 - total * inverse - low * inverse` for `inverse = 1 / total` rounded.
+#[inline(always)]
+fn residual(total: f64, inverse: f64, low: f64) -> f64 {
+    /// The upper 26 bits: products of such halves are exact.
+    #[inline(always)]
+    fn upper(x: f64) -> f64 {
+        f64::from_bits(x.to_bits() & !0x7ff_ffff)
+    }
+    let (total_upper, inverse_upper) = (upper(total), upper(inverse));
+    let (total_lower, inverse_lower) = (total - total_upper, inverse - inverse_upper);
+    let exact = ((1.0 - total_upper * inverse_upper)
+        - (total_upper * inverse_lower + total_lower * inverse_upper))
+        - total_lower * inverse_lower;
+    exact - low * inverse
+}
+
+/// `log1p((k - 1) + R)` of each row of a batch, in two parts.
+pub(crate) struct LogSums<const N: usize> {
+    pub(crate) high: [f64; N],
+    pub(crate) low: [f64; N],
+}
+
+/// The log-sums of the first `n` rows.
+#[inline(never)]
+pub(crate) fn log_sums<S: Token, T: RowReal, const N: usize>(
+    simd: S,
+    rows: &[RowStatistics<T>; N],
+    n: usize,
+) -> LogSums<N> {
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            let mut sums = LogSums {
+                high: [0.0; N],
+                low: [0.0; N],
+            };
+            let one = f64x8::splat(simd, 1.0);
+            for first in (0..n).step_by(8) {
+                let eight = &rows[first..];
+                let ties = part(simd, eight, |row| row.ties) - one;
+                let (others, error) = two_sum::<S, _>(ties, part(simd, eight, |row| row.rest));
+                let low = error + part(simd, eight, |row| row.rest_low);
+                let high = log1p(simd, others);
+                let low = low / (one + others);
+                for i in 0..8.min(n - first) {
+                    sums.high[first + i] = high[i];
+                    sums.low[first + i] = low[i];
+                }
+            }
+            sums
+        },
+    )
+}
+
+/// One part of the statistics of eight rows.
+#[inline(always)]
+fn part<S: Token, T>(
+    simd: S,
+    rows: &[RowStatistics<T>],
+    of: impl Fn(&RowStatistics<T>) -> f64,
+) -> f64x8<S> {
+    f64x8::from_fn(
+        simd,
+        #[inline(always)]
+        |i| rows.get(i).map_or(0.0, &of),
+    )
+}

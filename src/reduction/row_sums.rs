@@ -1,0 +1,206 @@
+//! Sums of a row's terms, in `f64`, in an order that only the number of terms and their type decide.
+//!
+//! Term `j` of a block is added to the sum of the lane it was loaded in: 16 sums for `f32`, 8 for
+//! `f64`, folded in halves at the end. `f32` terms are added as `f64`; `f64` terms carry the error of
+//! every addition along (Knuth's `TwoSum`), so that a sum of any length is as accurate as its terms.
+
+use crate::dtype::Real;
+use crate::lanes::{Lanes, Token};
+use crate::math::twofold::{two_product, two_sum};
+use fearless_simd::prelude::*;
+use fearless_simd::{f32x16, f64x8};
+
+/// A compute type with the sums of its rows.
+pub(crate) trait RowReal: Real {
+    /// Sums of terms of this type.
+    type Sums<S: Token>: Sums<S, Self>;
+
+    /// Compute in `f64` lanes and round once.
+    fn in_double<S: Token, const N: usize>(
+        simd: S,
+        operands: [Self::Vector<S>; N],
+        f: impl Fn([f64x8<S>; N]) -> f64x8<S>,
+    ) -> Self::Vector<S>;
+}
+
+/// One sum for each lane.
+pub(crate) trait Sums<S: Token, T: Real>: Copy {
+    /// All 0.
+    fn zero(simd: S) -> Self;
+
+    /// Add `head + tail` in each lane, `tail` much the smaller.
+    fn add(&mut self, head: T::Vector<S>, tail: T::Vector<S>);
+
+    /// Add `a * b` in each lane.
+    fn add_product(&mut self, a: T::Vector<S>, b: T::Vector<S>);
+
+    /// To be called after each block of at most 1039 terms.
+    fn end_block(&mut self);
+
+    /// Add one term to the first lane, then multiply all by `factor * (high + low)`.
+    fn rescale(&mut self, term: f64, factor: f64, high: f64, low: f64);
+
+    /// The sum of all lanes and its low part; infinite or NaN without one.
+    fn total(self) -> (f64, f64);
+}
+
+impl RowReal for f32 {
+    type Sums<S: Token> = SingleSums<S>;
+
+    #[inline(always)]
+    fn in_double<S: Token, const N: usize>(
+        _: S,
+        operands: [f32x16<S>; N],
+        f: impl Fn([f64x8<S>; N]) -> f64x8<S>,
+    ) -> f32x16<S> {
+        let wide = operands.map(f32x16::widen);
+        let low = f(wide.map(
+            #[inline(always)]
+            |halves| halves.0,
+        ));
+        let high = f(wide.map(
+            #[inline(always)]
+            |halves| halves.1,
+        ));
+        low.narrow(high)
+    }
+}
+
+impl RowReal for f64 {
+    type Sums<S: Token> = DoubleSums<S>;
+
+    #[inline(always)]
+    fn in_double<S: Token, const N: usize>(
+        _: S,
+        operands: [f64x8<S>; N],
+        f: impl Fn([f64x8<S>; N]) -> f64x8<S>,
+    ) -> f64x8<S> {
+        f(operands)
+    }
+}
+
+/// Sums of `f32` terms. The tails of a block's terms, small and few, are summed as `f32`.
+#[derive(Clone, Copy)]
+pub(crate) struct SingleSums<S: Token> {
+    low_lanes: f64x8<S>,
+    high_lanes: f64x8<S>,
+    tails: f32x16<S>,
+}
+
+impl<S: Token> Sums<S, f32> for SingleSums<S> {
+    #[inline(always)]
+    fn zero(simd: S) -> Self {
+        Self {
+            low_lanes: f64x8::splat(simd, 0.0),
+            high_lanes: f64x8::splat(simd, 0.0),
+            tails: f32x16::splat(simd, 0.0),
+        }
+    }
+
+    #[inline(always)]
+    fn add(&mut self, head: f32x16<S>, tail: f32x16<S>) {
+        let (low, high) = head.widen();
+        self.low_lanes += low;
+        self.high_lanes += high;
+        self.tails += tail;
+    }
+
+    #[inline(always)]
+    fn add_product(&mut self, a: f32x16<S>, b: f32x16<S>) {
+        // A product of two f32 is an f64.
+        let ((a_low, a_high), (b_low, b_high)) = (a.widen(), b.widen());
+        self.low_lanes += a_low * b_low;
+        self.high_lanes += a_high * b_high;
+    }
+
+    #[inline(always)]
+    fn end_block(&mut self) {
+        let (low, high) = self.tails.widen();
+        self.low_lanes += low;
+        self.high_lanes += high;
+        self.tails = f32x16::splat(self.tails.token(), 0.0);
+    }
+
+    #[inline(always)]
+    fn rescale(&mut self, term: f64, factor: f64, high: f64, _low: f64) {
+        self.low_lanes.as_mut_slice()[0] += term;
+        self.low_lanes = (self.low_lanes * factor) * high;
+        self.high_lanes = (self.high_lanes * factor) * high;
+    }
+
+    #[inline(always)]
+    fn total(self) -> (f64, f64) {
+        let sum: [f64; 8] = (self.low_lanes + self.high_lanes).into();
+        let [a, b, c, d, e, f, g, h] = sum;
+        (((a + e) + (c + g)) + ((b + f) + (d + h)), 0.0)
+    }
+}
+
+/// Sums of `f64` terms with their errors.
+#[derive(Clone, Copy)]
+pub(crate) struct DoubleSums<S: Token> {
+    sums: f64x8<S>,
+    errors: f64x8<S>,
+}
+
+impl<S: Token> Sums<S, f64> for DoubleSums<S> {
+    #[inline(always)]
+    fn zero(simd: S) -> Self {
+        Self {
+            sums: f64x8::splat(simd, 0.0),
+            errors: f64x8::splat(simd, 0.0),
+        }
+    }
+
+    #[inline(always)]
+    fn add(&mut self, head: f64x8<S>, tail: f64x8<S>) {
+        let (sum, error) = two_sum(self.sums, head);
+        self.sums = sum;
+        self.errors += error + tail;
+    }
+
+    #[inline(always)]
+    fn add_product(&mut self, a: f64x8<S>, b: f64x8<S>) {
+        let (product, error) = two_product(a, b);
+        self.add(product, error);
+    }
+
+    #[inline(always)]
+    fn end_block(&mut self) {}
+
+    #[inline(always)]
+    fn rescale(&mut self, term: f64, factor: f64, high: f64, low: f64) {
+        let simd = self.sums.token();
+        let mut first = f64x8::splat(simd, 0.0);
+        first.as_mut_slice()[0] = term;
+        self.add(first, f64x8::splat(simd, 0.0));
+        let (sums, errors) = (self.sums * factor, self.errors * factor);
+        let (high, low) = (f64x8::splat(simd, high), f64x8::splat(simd, low));
+        let product = sums * high;
+        self.sums = product;
+        self.errors = errors.fma(high, sums.fma(low, sums.fma(high, -product)));
+    }
+
+    #[inline(always)]
+    fn total(self) -> (f64, f64) {
+        let (sums, errors): ([f64; 8], [f64; 8]) = (self.sums.into(), self.errors.into());
+        let mut pairs: [(f64, f64); 8] = std::array::from_fn(|i| (sums[i], errors[i]));
+        for half in [4, 2, 1] {
+            for i in 0..half {
+                let ((a, a_error), (b, b_error)) = (pairs[i], pairs[i + half]);
+                let sum = a + b;
+                let b_part = sum - a;
+                let error = (a - (sum - b_part)) + (b - b_part);
+                pairs[i] = (sum, (a_error + b_error) + error);
+            }
+        }
+        let (sum, error) = pairs[0];
+        let high = sum + error;
+        if high.is_finite() {
+            (high, error - (high - sum))
+        } else {
+            // Of an infinite sum the errors are NaN.
+            (sum, 0.0)
+        }
+    }
+}
