@@ -36,9 +36,7 @@ def remez(f: Function, weight: Function, low: mp.mpf, high: mp.mpf, degree: int)
             right[row] = values[k]
         solution = mp.lu_solve(system, right)
         p = [solution[i] for i in range(degree + 1)]
-        errors = [
-            w * (mp.polyval(p[::-1], x) - y) for x, y, w in zip(grid, values, weights, strict=True)
-        ]
+        errors = [w * (mp.polyval(p[::-1], x) - y) for x, y, w in zip(grid, values, weights, strict=True)]
         # One point of greatest error in each run of equal sign, then the best `count` neighbours.
         extrema: list[int] = []
         for k, error in enumerate(errors):
@@ -83,14 +81,20 @@ def table(
     print("];")
 
 
-def series(f: Function, terms: Callable[[mp.mpf], mp.mpf], near: mp.mpf) -> Function:
-    """f, and where |x| < near the value `terms` of a form that does not cancel."""
-    return lambda x: terms(x) if abs(x) < near else f(x)
+def in_two_parts(name: str, value: mp.mpf) -> None:
+    """Print a constant as the nearest float64 and what it lacks."""
+    high = float(value)
+    print(f"const {name}: (f64, f64) = ({high!r}, {float(value - mp.mpf(high))!r});")
 
 
 def exponential(r: mp.mpf) -> mp.mpf:
     """(e^r - 1 - r - r^2/2) / r^3 = sum of r^k / (k+3)!."""
     return mp.nsum(lambda k: r**k / mp.factorial(k + 3), [0, 40])
+
+
+def exponential_weight(r: mp.mpf) -> mp.mpf:
+    """Relative to e^r - 1, the smaller of the two functions that it serves."""
+    return abs(r**3 / mp.expm1(r))
 
 
 def logarithm(z: mp.mpf) -> mp.mpf:
@@ -103,25 +107,51 @@ def logarithm(z: mp.mpf) -> mp.mpf:
     return total
 
 
+def shrinkage(z: mp.mpf) -> mp.mpf:
+    """(x - tanh x) / x^3 with z = x^2; 60 digits leave 40 after the cancellation."""
+    if z < mp.mpf(10) ** -10:
+        return mp.mpf(1) / 3 - 2 * z / 15 + 17 * z**2 / 315 - 62 * z**3 / 2835
+    x = mp.sqrt(z)
+    return (x - mp.tanh(x)) / x**3
+
+
+def tangent(z: mp.mpf) -> mp.mpf:
+    """((x - tanh x) / x^3 - 1/3) / z with z = x^2."""
+    if z < mp.mpf(10) ** -8:
+        return -mp.mpf(2) / 15 + 17 * z / 315 - 62 * z**2 / 2835 + 1382 * z**3 / 155925
+    return (shrinkage(z) - mp.mpf(1) / 3) / z
+
+
+def tangent_weight(z: mp.mpf) -> mp.mpf:
+    """Relative to x - tanh x."""
+    return z / shrinkage(z)
+
+
 def main() -> None:
     """Print every table."""
     half_ln2 = mp.log(2) / 2 * (1 + mp.mpf(2) ** -12)
     around_zero = (-half_ln2, half_ln2)
-    # Relative to e^r - 1, the smaller of the two functions that it serves.
-    exponential_weight: Function = lambda r: abs(r**3 / mp.expm1(r))
-    table("EXP_SINGLE", exponential, exponential_weight, around_zero, 3, single=True)
-    table("EXP_SINGLE", exponential, exponential_weight, around_zero, 4, single=True)
-    table("EXP_DOUBLE", exponential, exponential_weight, around_zero, 9, single=False)
+    print("// src/math/exp.rs")
+    table("TAIL_SINGLE", exponential, exponential_weight, around_zero, 4, single=True)
+    table("TAIL_DOUBLE", exponential, exponential_weight, around_zero, 9, single=False)
 
     # log(1 + f) with f in [-0.293, 0.5]: s = f / (2 + f), s^2 <= 1/25.
     to_one_25th = (mp.mpf(0), mp.mpf(1) / 25)
-    table("LOG_SINGLE", logarithm, lambda z: z / 2, to_one_25th, 3, single=True)
-    table("LOG_DOUBLE", logarithm, lambda z: z / 2, to_one_25th, 8, single=False)
+    print("// src/math/log.rs")
+    table("SERIES_SINGLE", logarithm, lambda z: z / 2, to_one_25th, 3, single=True)
+    table("SERIES_DOUBLE", logarithm, lambda z: z / 2, to_one_25th, 8, single=False)
 
-    for name, value in (("LN_2", mp.log(2)),):
-        for single in (True, False):
-            high = round_to(value, single)
-            print(f"{name}, float{32 if single else 64}: {float(high)!r}, {float(round_to(value - high, single))!r}")
+    # |x| <= 1/2; beyond, x - tanh x cancels to no less than a twelfth.
+    to_quarter = (mp.mpf(0), mp.mpf(1) / 4)
+    print("// src/activation/tanh.rs")
+    table("SHRINK_SINGLE", tangent, tangent_weight, to_quarter, 4, single=True)
+    table("SHRINK_DOUBLE", tangent, tangent_weight, to_quarter, 9, single=False)
+
+    in_two_parts("LN_2", mp.log(2))
+    in_two_parts("THIRD", mp.mpf(1) / 3)
+    scale = mp.mpf("1.0507009873554804934193349852946")
+    in_two_parts("LAMBDA", scale)
+    in_two_parts("LAMBDA_ALPHA", scale * mp.mpf("1.6732632423543772848170429916717"))
 
 
 if __name__ == "__main__":

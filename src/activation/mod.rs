@@ -5,20 +5,26 @@
 //! follow from that.
 
 mod algebraic;
+mod exponential;
 mod gelu;
 mod hard;
 mod rectifier;
 mod shrink;
+mod sigmoid;
+mod tanh;
 
 use crate::driver::elementwise::{Function, Kernels};
 use crate::lanes::{Lanes, Token};
 use std::array::from_fn;
 
 pub use algebraic::{Softsign, SparsePlus, SparseSigmoid, Squareplus};
+pub use exponential::{Celu, Elu, Exp, Expm1, Log1p, Selu};
 pub use gelu::{Erf, Gelu};
 pub use hard::{HardSigmoid, HardSwish, HardTanh};
 pub use rectifier::{LeakyRelu, Prelu, Relu, Relu6};
 pub use shrink::{HardShrink, SoftShrink, Threshold, ThresholdedRelu};
+pub use sigmoid::{LogSigmoid, Mish, Sigmoid, Silu, Softplus};
+pub use tanh::{Tanh, TanhShrink};
 
 /// An elementwise function of `x` with `P` parameters, and its derivative.
 ///
@@ -142,4 +148,17 @@ activations! {
     Squareplus: 1,
     SparsePlus: 0,
     SparseSigmoid: 0,
+    Exp: 0,
+    Expm1: 0,
+    Log1p: 0,
+    Sigmoid: 0,
+    LogSigmoid: 0,
+    Softplus: 1,
+    Silu: 0,
+    Mish: 0,
+    Tanh: 0,
+    TanhShrink: 0,
+    Elu: 1,
+    Celu: 1,
+    Selu: 0,
 }

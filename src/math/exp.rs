@@ -11,7 +11,7 @@
 //! take the general form, which rounds once at the place the subnormal result ends.
 
 use super::polynomial::{by_precision, horner};
-use super::twofold::{fast_two_sum, two_product, two_sum};
+use super::twofold::{constant, fast_two_sum, multiply, two_product, two_sum};
 use crate::lanes::{Lanes, Token};
 use fearless_simd::prelude::*;
 
@@ -38,17 +38,12 @@ const TAIL_DOUBLE: [f64; 10] = [
     2.0878921097554585e-09,
 ];
 
-/// `ln 2` as the nearest `f32` and what it lacks.
-const LN_2_SINGLE: (f64, f64) = (0.6931471824645996, -1.9046542121259336e-09);
-
-/// `ln 2` as the nearest `f64` and what it lacks.
-const LN_2_DOUBLE: (f64, f64) = (0.6931471805599453, 2.3190468138462996e-17);
+const LN_2: (f64, f64) = (std::f64::consts::LN_2, 2.3190468138462996e-17);
 
 /// `ln 2` in two parts.
 #[inline(always)]
 pub fn ln_2<S: Token, V: Lanes<S>>(simd: S) -> (V, V) {
-    let (high, low) = by_precision::<S, V, _>(LN_2_SINGLE, LN_2_DOUBLE);
-    (V::lit(simd, high), V::lit(simd, low))
+    constant(simd, LN_2)
 }
 
 /// Where `|x|` is not below this, `e^x` may come near the ends of the normal range: 87 or 708.
@@ -120,7 +115,7 @@ impl<V> Reduced<V> {
         }
     }
 
-    /// `1 + growth + growth_low` with a normalised high part.
+    /// `1 + growth + growth_low`; the low part may be as large as 1/130.
     #[inline(always)]
     fn significand<S: Token>(&self, simd: S) -> (V, V)
     where
@@ -129,14 +124,25 @@ impl<V> Reduced<V> {
         let (high, error) = fast_two_sum(V::lit(simd, 1.0), self.growth);
         (high, error + self.growth_low)
     }
+
+    /// `2^n (1 + growth) - 1`, from `power = 2^n` and `2^n - 1` in two parts.
+    #[inline(always)]
+    fn minus_one<S: Token>(&self, power: V, (base, base_low): (V, V)) -> (V, V)
+    where
+        V: Lanes<S>,
+    {
+        // 2^n growth is the smaller, or the base is 0.
+        let (high, error) = fast_two_sum(base, power * self.growth);
+        fast_two_sum(high, power.fma(self.growth_low, base_low + error))
+    }
 }
 
 /// `e^(x + x_low) = (high + low) 2^exponent`, for factors that may lie outside the lane type's range.
 #[derive(Clone, Copy)]
 pub struct Scaled<V> {
-    /// The significand's high part, from 0.7 to 1.42.
+    /// The significand's high part, from 0.7 to 1.42 for an exponential.
     pub high: V,
-    /// The significand's low part.
+    /// The significand's low part, which may be as large as 1/130 of it.
     pub low: V,
     /// An integer.
     pub exponent: V,
@@ -164,8 +170,18 @@ impl<V> Scaled<V> {
         }
     }
 
+    /// The product with a twofold value between `2^-20` and `2^20` in size, of either sign.
+    #[inline(always)]
+    pub fn multiply<S: Token>(self, factor: (V, V)) -> Self
+    where
+        V: Lanes<S>,
+    {
+        let (high, low) = multiply((self.high, self.low), factor);
+        Self { high, low, ..self }
+    }
+
     /// `(high + low) 2^exponent`, rounded once, to a subnormal number as well. For a significand
-    /// between 2^-8 and 2^8, of either sign.
+    /// between `2^-20` and `2^20` in size, of either sign.
     #[inline(always)]
     pub fn round<S: Token>(self, simd: S) -> V
     where
@@ -224,7 +240,7 @@ impl<V> Scaled<V> {
     }
 }
 
-/// `e^(x + x_low) = high + low`, the relative error about `2^-29.5` (`f32`) or `2^-58.5` (`f64`).
+/// `e^(x + x_low) = high + low`, normalised, the relative error about `2^-29.5` (`f32`) or `2^-58.5` (`f64`).
 ///
 /// For `x` up to 88 (`f32`) or 709 (`f64`), and `x_low` at most a few ulp of `x`. Below -87 or -708
 /// both parts are 0, which is less than `2^-125` or `2^-1021` off: sums lose nothing by that; a result
@@ -234,17 +250,22 @@ pub fn exp_parts<S: Token, V: Lanes<S>>(simd: S, x: V, x_low: V) -> (V, V) {
     let zero = V::lit(simd, 0.0);
     let least = -normal_bound::<S, V>(simd);
     let below = x.simd_lt(least);
-    let reduced = Reduced::new(simd, below.select(least, x), x_low);
-    let power = power_of_two(simd, reduced.n_plus_magic);
-    let (high, low) = reduced.significand(simd);
-    (
-        below.select(zero, high * power),
-        below.select(zero, low * power),
-    )
+    let (high, low) = exp_parts_of_normal(simd, below.select(least, x), x_low);
+    (below.select(zero, high), below.select(zero, low))
 }
 
-/// `e^(x + x_low) - 1 = high + low`, the error relative to it about `2^-29` (`f32`) or `2^-58` (`f64`)
-/// for every `x` up to 88 or 709, tiny and subnormal ones included. Below -64 or -640 it is -1.
+/// The same where `e^x` is normal: for `x` from -87 to 88 or from -708 to 709.
+#[inline(always)]
+pub fn exp_parts_of_normal<S: Token, V: Lanes<S>>(simd: S, x: V, x_low: V) -> (V, V) {
+    let reduced = Reduced::new(simd, x, x_low);
+    let power = power_of_two(simd, reduced.n_plus_magic);
+    let (high, low) = reduced.significand(simd);
+    let (high, low) = fast_two_sum(high, low);
+    (high * power, low * power)
+}
+
+/// `e^(x + x_low) - 1 = high + low`, normalised, the error relative to it about `2^-29` (`f32`) or `2^-58` (`f64`)
+/// for every `x` up to 88 or 709, tiny and subnormal ones included. Below -64 or -640 it stays at -1.
 #[inline(always)]
 pub fn expm1_parts<S: Token, V: Lanes<S>>(simd: S, x: V, x_low: V) -> (V, V) {
     let least = -parts_bound::<S, V>(simd);
@@ -252,10 +273,18 @@ pub fn expm1_parts<S: Token, V: Lanes<S>>(simd: S, x: V, x_low: V) -> (V, V) {
     let x_low = below.select(V::lit(simd, 0.0), x_low);
     let reduced = Reduced::new(simd, below.select(least, x), x_low);
     let power = power_of_two(simd, reduced.n_plus_magic);
-    // (2^n - 1) + 2^n growth; the second is the smaller, or the first is 0.
-    let (base, base_low) = two_sum(power, V::lit(simd, -1.0));
-    let (high, error) = fast_two_sum(base, power * reduced.growth);
-    (high, power.fma(reduced.growth_low, base_low + error))
+    reduced.minus_one(power, two_sum(power, V::lit(simd, -1.0)))
+}
+
+/// The same for negative `x`, with less work.
+#[inline(always)]
+pub fn expm1_parts_of_negative<S: Token, V: Lanes<S>>(simd: S, x: V, x_low: V) -> (V, V) {
+    let least = -parts_bound::<S, V>(simd);
+    let below = x.simd_lt(least);
+    let x_low = below.select(V::lit(simd, 0.0), x_low);
+    let reduced = Reduced::new(simd, below.select(least, x), x_low);
+    let power = power_of_two(simd, reduced.n_plus_magic);
+    reduced.minus_one(power, fast_two_sum(V::lit(simd, -1.0), power))
 }
 
 /// `e^x` for every `x`, rounded: at most 0.51 ULP for `f32` and 0.52 for `f64`.

@@ -6,6 +6,7 @@
 //! normalisation is left out wherever the next step does not need it.
 
 use crate::lanes::{Lanes, Token};
+use fearless_simd::prelude::*;
 
 /// `a + b` as the rounded sum and its exact error, for `|a| >= |b|` or `a = 0`.
 #[inline(always)]
@@ -57,4 +58,29 @@ pub fn constant<S: Token, V: Lanes<S>>(simd: S, (high, low): (f64, f64)) -> (V, 
     } else {
         (V::lit(simd, high), V::lit(simd, low))
     }
+}
+
+/// The quotient of two twofold values, by two divisions. An infinite or zero quotient has low part 0.
+#[inline(always)]
+pub fn divide<S: Token, V: Lanes<S>>(simd: S, (a, a_low): (V, V), (b, b_low): (V, V)) -> (V, V) {
+    let quotient = a / b;
+    let remainder = quotient.fma(-b, a) + quotient.fma(-b_low, a_low);
+    let low = remainder / b;
+    (quotient, low.is_finite().select(low, V::lit(simd, 0.0)))
+}
+
+/// `1 / (b + b_low)`, by one division.
+#[inline(always)]
+pub fn reciprocal<S: Token, V: Lanes<S>>(simd: S, (b, b_low): (V, V)) -> (V, V) {
+    let one = V::lit(simd, 1.0);
+    let quotient = one / b;
+    let remainder = quotient.fma(-b_low, quotient.fma(-b, one));
+    (quotient, remainder * quotient)
+}
+
+/// `y (a + a_low)^2`, rounded once; the square alone may be subnormal.
+#[inline(always)]
+pub fn times_square<S: Token, V: Lanes<S>>(y: V, (a, a_low): (V, V)) -> V {
+    let (product, error) = two_product(y, a);
+    product.fma(a, product.fma(a_low, y.fma(a_low, error) * a))
 }
