@@ -1,8 +1,9 @@
 """Fit the polynomials of ``src/math/erf.rs`` and print them as Rust tables.
 
-The scaled tail of the normal distribution, ``M(a) = Phi(-a) exp(a^2 / 2)``, falls smoothly from 1/2
-to ``1 / (a sqrt(2 pi))``. So ``Q = (a + C) M(a)`` with ``C = 29/32`` stays within an eighth of ``C / 2`` for
-every ``a >= 0``. With ``w = 2 a / (a + K)``, which maps ``[0, inf]`` to ``[0, 2]``, ``Q = C / 2 + w p(w - 1)``.
+The scaled tail of the normal distribution, ``M(a) = Phi(-a) exp(a^2 / 2)``, falls smoothly from 1/2 to
+``1 / (a sqrt(2 pi))``. So ``Q = (a + C) M(a)`` with ``C = 29/32`` stays within an eighth of ``C / 2`` for
+every ``a >= 0``. With ``w = 2 a / (a + K)``, which maps ``[0, inf]`` to ``[0, 2]``,
+``Q = C / 2 + w p(w - 1)``.
 
 The printed error is relative, for the coefficients as rounded to the lane type.
 
@@ -26,19 +27,14 @@ def rounded(value: mpf, precision: int) -> mpf:
         return +value
 
 
-def fit(
-    f: Function, weight: Function, low: mpf, high: mpf, degree: int, precision: int
-) -> list[mpf]:
+def fit(f: Function, weight: Function, low: mpf, high: mpf, degree: int, precision: int) -> list[mpf]:
     """Return the coefficients, of ``precision`` bits, of a polynomial close to ``f``.
 
     Weighted least squares at the Chebyshev nodes. Each coefficient is rounded before those after it
     are fitted, which so take up most of its rounding error.
     """
     count = 3 * degree
-    nodes = [
-        (low + high) / 2 + (high - low) / 2 * cos(pi * (2 * i + 1) / (2 * count))
-        for i in range(count)
-    ]
+    nodes = [(low + high) / 2 + (high - low) / 2 * cos(pi * (2 * i + 1) / (2 * count)) for i in range(count)]
     weights = [weight(x) for x in nodes]
     rest = [f(x) for x in nodes]
     coefficients: list[mpf] = []
