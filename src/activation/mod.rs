@@ -19,7 +19,7 @@ use std::array::from_fn;
 
 pub use algebraic::{Softsign, SparsePlus, SparseSigmoid, Squareplus};
 pub use exponential::{Celu, Elu, Exp, Expm1, Log1p, Selu};
-pub use gelu::{Erf, Gelu};
+pub use gelu::{Erf, Gelu, GeluTanh};
 pub use hard::{HardSigmoid, HardSwish, HardTanh};
 pub use rectifier::{LeakyRelu, Prelu, Relu, Relu6};
 pub use shrink::{HardShrink, SoftShrink, Threshold, ThresholdedRelu};
@@ -136,6 +136,7 @@ activations! {
     LeakyRelu: 1,
     Erf: 0,
     Gelu: 0,
+    GeluTanh: 0,
     Prelu: 1,
     HardSigmoid: 2,
     HardTanh: 2,
