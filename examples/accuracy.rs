@@ -1,9 +1,8 @@
 //! The full sweep: every `float32` through every activation, and the report `docs/accuracy.md`.
 //!
 //! `cargo run --release --example accuracy [-- [--stride N] [NAME ...]]`: all activations, or the
-//! named ones, on every `N`th `float32`. Only a sweep of everything writes the report; others print their
-//! rows of it. The peers' columns come from `docs/accuracy-peers.tsv`, which
-//! `scripts/peer_accuracy.py` writes.
+//! named ones (then the report is not written, its rows are only printed), on every `N`th `float32`. The
+//! peers' columns come from `docs/accuracy-peers.tsv`, which `scripts/peer_accuracy.py` writes.
 
 #![allow(
     unreachable_pub,
@@ -60,7 +59,7 @@ fn main() -> std::io::Result<()> {
     let progress = ProgressBar::new(inputs).with_style(style);
 
     let peers = peers();
-    let mut report = heading(level);
+    let mut report = heading(level, stride);
     for activation in activations {
         let formula = FORMULAS
             .iter()
@@ -82,7 +81,7 @@ fn main() -> std::io::Result<()> {
         }
     }
     progress.finish();
-    if names.is_empty() && stride == 1 {
+    if names.is_empty() {
         std::fs::write("docs/accuracy.md", report)?;
     }
     Ok(())
@@ -119,10 +118,14 @@ fn float32s(
     total.into_inner().expect("no thread panics")
 }
 
-fn heading(level: Level) -> String {
+fn heading(level: Level, stride: usize) -> String {
+    let sweep = match stride {
+        1 => "**every** `float32` (all 2^32)".to_string(),
+        _ => format!("every {stride}th `float32`"),
+    };
     let mut text = format!(
         "# Accuracy\n\n\
-         The largest error over **every** `float32` (all 2^32), every `float16` and `bfloat16`, and a\n\
+         The largest error over {sweep}, every `float16` and `bfloat16`, and a\n\
          sample of `float64` that covers every exponent, in units of the last place of the exact\n\
          result; where it is; and the share of results that are not the nearest number. Derivatives\n\
          that are a difference of two terms are measured in ulps of the larger. The oracle is the\n\
