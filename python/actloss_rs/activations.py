@@ -6,11 +6,18 @@ of a ufunc, so a parameter may be an array that broadcasts, and every ufunc keyw
 
 from actloss_rs._core import parameters as _parameters
 from actloss_rs._core import ufuncs as _ufuncs
+from actloss_rs._gelu import gelu
 from actloss_rs._parametrised import over_ufunc as _over_ufunc
 
-for _name, _ufunc in _ufuncs.items():
-    globals()[_name] = (
-        _over_ufunc(_ufunc, "actloss_rs", ["x"], _parameters[_name]) if _parameters[_name] else _ufunc
-    )
+# Both forms of GELU are ufuncs of their own; the public function chooses.
+_made = {
+    name: _over_ufunc(ufunc, "actloss_rs", ["x"], _parameters[name]) if _parameters[name] else ufunc
+    for name, ufunc in _ufuncs.items()
+    if name not in ("gelu", "gelu_tanh")
+}
+# The same function under the name that another framework uses.
+_aliases = {"swish": "silu", "hard_silu": "hard_swish"}
+_made |= {alias: _made[name] for alias, name in _aliases.items()}
 
-__all__ = sorted(_ufuncs)
+globals().update(_made)
+__all__ = sorted([*_made, "gelu"])

@@ -2,13 +2,18 @@
 
 from actloss_rs._core import backward_ufuncs as _ufuncs
 from actloss_rs._core import parameters as _parameters
+from actloss_rs._gelu import gelu_backward as gelu
 from actloss_rs._parametrised import over_ufunc as _over_ufunc
+from actloss_rs.activations import _aliases
 
-for _name, _ufunc in _ufuncs.items():
-    globals()[_name] = (
-        _over_ufunc(_ufunc, "actloss_rs.backward", ["dy", "x"], _parameters[_name])
-        if _parameters[_name]
-        else _ufunc
-    )
+_made = {
+    name: _over_ufunc(ufunc, "actloss_rs.backward", ["dy", "x"], _parameters[name])
+    if _parameters[name]
+    else ufunc
+    for name, ufunc in _ufuncs.items()
+    if name not in ("gelu", "gelu_tanh")
+}
+_made |= {alias: _made[name] for alias, name in _aliases.items()}
 
-__all__ = sorted(_ufuncs)
+globals().update(_made)
+__all__ = sorted([*_made, "gelu"])
