@@ -51,8 +51,9 @@ format: $(BIN)/.ready ## Format the code and write the stubs
 	$(BIN)/ruff format .
 	$(BIN)/python scripts/write_stubs.py
 
-wheel: $(BIN)/.ready ## Build the abi3 wheel into dist/
-	$(BIN)/maturin build --release --out dist
+wheel: $(BIN)/.ready ## Build the abi3 wheel into dist/; zig links it against an old enough glibc
+	$(BIN)/python -m pip install -q --group wheel
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/maturin build --release --zig --compatibility manylinux_2_28 --out dist
 
 test-wheel: wheel ## Install the wheel into a clean virtual environment and test it there
 	rm -rf .venv-wheel
