@@ -2,8 +2,38 @@
 from actloss_rs._core import __version__ as __version__
 from actloss_rs._core import get_num_threads as get_num_threads
 from actloss_rs._core import set_num_threads as set_num_threads
+from actloss_rs.activations import celu as celu
+from actloss_rs.activations import elu as elu
+from actloss_rs.activations import erf as erf
+from actloss_rs.activations import exp as exp
+from actloss_rs.activations import expm1 as expm1
+from actloss_rs.activations import gelu as gelu
+from actloss_rs.activations import hard_shrink as hard_shrink
+from actloss_rs.activations import hard_sigmoid as hard_sigmoid
+from actloss_rs.activations import hard_silu as hard_silu
+from actloss_rs.activations import hard_swish as hard_swish
+from actloss_rs.activations import hard_tanh as hard_tanh
 from actloss_rs.activations import leaky_relu as leaky_relu
+from actloss_rs.activations import log1p as log1p
+from actloss_rs.activations import log_sigmoid as log_sigmoid
+from actloss_rs.activations import mish as mish
+from actloss_rs.activations import prelu as prelu
 from actloss_rs.activations import relu as relu
+from actloss_rs.activations import relu6 as relu6
+from actloss_rs.activations import selu as selu
+from actloss_rs.activations import sigmoid as sigmoid
+from actloss_rs.activations import silu as silu
+from actloss_rs.activations import soft_shrink as soft_shrink
+from actloss_rs.activations import softplus as softplus
+from actloss_rs.activations import softsign as softsign
+from actloss_rs.activations import sparse_plus as sparse_plus
+from actloss_rs.activations import sparse_sigmoid as sparse_sigmoid
+from actloss_rs.activations import squareplus as squareplus
+from actloss_rs.activations import swish as swish
+from actloss_rs.activations import tanh as tanh
+from actloss_rs.activations import tanh_shrink as tanh_shrink
+from actloss_rs.activations import threshold as threshold
+from actloss_rs.activations import thresholded_relu as thresholded_relu
 from actloss_rs.threads import num_threads as num_threads
 from actloss_rs.threads import simd_level as simd_level
 
@@ -14,10 +44,40 @@ __all__ = [
     "__version__",
     "activations",
     "backward",
+    "celu",
+    "elu",
+    "erf",
+    "exp",
+    "expm1",
+    "gelu",
     "get_num_threads",
+    "hard_shrink",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
     "leaky_relu",
+    "log1p",
+    "log_sigmoid",
+    "mish",
     "num_threads",
+    "prelu",
     "relu",
+    "relu6",
+    "selu",
     "set_num_threads",
+    "sigmoid",
+    "silu",
     "simd_level",
+    "soft_shrink",
+    "softplus",
+    "softsign",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "squareplus",
+    "swish",
+    "tanh",
+    "tanh_shrink",
+    "threshold",
+    "thresholded_relu",
 ]

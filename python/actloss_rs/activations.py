@@ -20,4 +20,4 @@ _aliases = {"swish": "silu", "hard_silu": "hard_swish"}
 _made |= {alias: _made[name] for alias, name in _aliases.items()}
 
 globals().update(_made)
-__all__ = sorted([*_made, "gelu"])
+__all__ = ["gelu", *sorted(_made)]

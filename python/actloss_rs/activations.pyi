@@ -3,10 +3,86 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from actloss_rs._gelu import gelu as gelu
 from actloss_rs._typing import Activation
 
-__all__ = ["leaky_relu", "relu"]
+__all__ = [
+    "celu",
+    "elu",
+    "erf",
+    "exp",
+    "expm1",
+    "gelu",
+    "hard_shrink",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "leaky_relu",
+    "log1p",
+    "log_sigmoid",
+    "mish",
+    "prelu",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "soft_shrink",
+    "softplus",
+    "softsign",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "squareplus",
+    "swish",
+    "tanh",
+    "tanh_shrink",
+    "threshold",
+    "thresholded_relu",
+]
 
+def celu(x: ArrayLike, alpha: ArrayLike = 1.0, **kwargs: Any) -> Any: ...
+def elu(x: ArrayLike, alpha: ArrayLike = 1.0, **kwargs: Any) -> Any: ...
+
+erf: Activation
+exp: Activation
+expm1: Activation
+
+def hard_shrink(x: ArrayLike, threshold: ArrayLike = 0.5, **kwargs: Any) -> Any: ...
+def hard_sigmoid(
+    x: ArrayLike, alpha: ArrayLike = 0.16666666666666666, beta: ArrayLike = 0.5, **kwargs: Any
+) -> Any: ...
+
+hard_silu: Activation
+hard_swish: Activation
+
+def hard_tanh(x: ArrayLike, min_val: ArrayLike = -1.0, max_val: ArrayLike = 1.0, **kwargs: Any) -> Any: ...
 def leaky_relu(x: ArrayLike, negative_slope: ArrayLike = 0.01, **kwargs: Any) -> Any: ...
 
+log1p: Activation
+log_sigmoid: Activation
+mish: Activation
+
+def prelu(x: ArrayLike, slope: ArrayLike, **kwargs: Any) -> Any: ...
+
 relu: Activation
+relu6: Activation
+selu: Activation
+sigmoid: Activation
+silu: Activation
+
+def soft_shrink(x: ArrayLike, threshold: ArrayLike = 0.5, **kwargs: Any) -> Any: ...
+def softplus(x: ArrayLike, beta: ArrayLike = 1.0, **kwargs: Any) -> Any: ...
+
+softsign: Activation
+sparse_plus: Activation
+sparse_sigmoid: Activation
+
+def squareplus(x: ArrayLike, b: ArrayLike = 4.0, **kwargs: Any) -> Any: ...
+
+swish: Activation
+tanh: Activation
+tanh_shrink: Activation
+
+def threshold(x: ArrayLike, threshold: ArrayLike, value: ArrayLike, **kwargs: Any) -> Any: ...
+def thresholded_relu(x: ArrayLike, theta: ArrayLike = 1.0, **kwargs: Any) -> Any: ...

@@ -16,4 +16,4 @@ _made = {
 _made |= {alias: _made[name] for alias, name in _aliases.items()}
 
 globals().update(_made)
-__all__ = sorted([*_made, "gelu"])
+__all__ = ["gelu", *sorted(_made)]

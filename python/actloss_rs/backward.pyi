@@ -3,10 +3,88 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from actloss_rs._gelu import gelu_backward as gelu
 from actloss_rs._typing import Gradient
 
-__all__ = ["leaky_relu", "relu"]
+__all__ = [
+    "celu",
+    "elu",
+    "erf",
+    "exp",
+    "expm1",
+    "gelu",
+    "hard_shrink",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "leaky_relu",
+    "log1p",
+    "log_sigmoid",
+    "mish",
+    "prelu",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "soft_shrink",
+    "softplus",
+    "softsign",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "squareplus",
+    "swish",
+    "tanh",
+    "tanh_shrink",
+    "threshold",
+    "thresholded_relu",
+]
 
+def celu(dy: ArrayLike, x: ArrayLike, alpha: ArrayLike = 1.0, **kwargs: Any) -> Any: ...
+def elu(dy: ArrayLike, x: ArrayLike, alpha: ArrayLike = 1.0, **kwargs: Any) -> Any: ...
+
+erf: Gradient
+exp: Gradient
+expm1: Gradient
+
+def hard_shrink(dy: ArrayLike, x: ArrayLike, threshold: ArrayLike = 0.5, **kwargs: Any) -> Any: ...
+def hard_sigmoid(
+    dy: ArrayLike, x: ArrayLike, alpha: ArrayLike = 0.16666666666666666, beta: ArrayLike = 0.5, **kwargs: Any
+) -> Any: ...
+
+hard_silu: Gradient
+hard_swish: Gradient
+
+def hard_tanh(
+    dy: ArrayLike, x: ArrayLike, min_val: ArrayLike = -1.0, max_val: ArrayLike = 1.0, **kwargs: Any
+) -> Any: ...
 def leaky_relu(dy: ArrayLike, x: ArrayLike, negative_slope: ArrayLike = 0.01, **kwargs: Any) -> Any: ...
 
+log1p: Gradient
+log_sigmoid: Gradient
+mish: Gradient
+
+def prelu(dy: ArrayLike, x: ArrayLike, slope: ArrayLike, **kwargs: Any) -> Any: ...
+
 relu: Gradient
+relu6: Gradient
+selu: Gradient
+sigmoid: Gradient
+silu: Gradient
+
+def soft_shrink(dy: ArrayLike, x: ArrayLike, threshold: ArrayLike = 0.5, **kwargs: Any) -> Any: ...
+def softplus(dy: ArrayLike, x: ArrayLike, beta: ArrayLike = 1.0, **kwargs: Any) -> Any: ...
+
+softsign: Gradient
+sparse_plus: Gradient
+sparse_sigmoid: Gradient
+
+def squareplus(dy: ArrayLike, x: ArrayLike, b: ArrayLike = 4.0, **kwargs: Any) -> Any: ...
+
+swish: Gradient
+tanh: Gradient
+tanh_shrink: Gradient
+
+def threshold(dy: ArrayLike, x: ArrayLike, threshold: ArrayLike, value: ArrayLike, **kwargs: Any) -> Any: ...
+def thresholded_relu(dy: ArrayLike, x: ArrayLike, theta: ArrayLike = 1.0, **kwargs: Any) -> Any: ...
