@@ -12,6 +12,8 @@ mod rectifier;
 mod shrink;
 mod sigmoid;
 mod tanh;
+#[cfg(test)]
+mod tests;
 
 use crate::driver::elementwise::{Function, Kernels};
 use crate::lanes::{Lanes, Token};

@@ -287,7 +287,7 @@ pub fn expm1_parts_of_negative<S: Token, V: Lanes<S>>(simd: S, x: V, x_low: V) -
     reduced.minus_one(power, fast_two_sum(V::lit(simd, -1.0), power))
 }
 
-/// `e^x` for every `x`, rounded: at most 0.51 ULP for `f32` and 0.52 for `f64`.
+/// `e^x` for every `x`, rounded: at most 0.53 ULP.
 #[inline(always)]
 pub fn exp<S: Token, V: Lanes<S>>(simd: S, x: V) -> V {
     exp_low(simd, x, V::lit(simd, 0.0))
@@ -327,7 +327,7 @@ pub fn times_exp<S: Token, V: Lanes<S>>(simd: S, y: V, x: V) -> V {
     inside.select(product, scaled)
 }
 
-/// `e^x - 1` for every `x`, rounded: at most 0.52 ULP; -0.0 for -0.0.
+/// `e^x - 1` for every `x`, rounded: at most 0.6 ULP; -0.0 for -0.0.
 #[inline(always)]
 pub fn expm1<S: Token, V: Lanes<S>>(simd: S, x: V) -> V {
     let (high, low) = expm1_parts(simd, x, V::lit(simd, 0.0));
