@@ -31,7 +31,7 @@ test-rust: ## Rust tests, on every SIMD level of this machine
 test-python: build ## Python tests
 	$(BIN)/python -m pytest
 
-accuracy: ## Sweep every float32 through every activation and write docs/accuracy.md (an hour)
+accuracy: ## Sweep every float32 through every activation and write docs/accuracy.md (hours)
 	cargo run --release --example accuracy
 .PHONY: accuracy
 
