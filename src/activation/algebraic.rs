@@ -63,7 +63,7 @@ pub struct Squareplus;
 
 /// Squareplus on the way: `sqrt(x^2 + b)`, from x and b scaled so that squares neither overflow nor
 /// lose bits to underflow.
-struct Root<V> {
+struct Scaled<V> {
     x: V,
     /// Not scaled.
     b: V,
@@ -73,7 +73,7 @@ struct Root<V> {
     unscale: V,
 }
 
-impl<V> Root<V> {
+impl<V> Scaled<V> {
     #[inline(always)]
     fn new<S: Token>(simd: S, x: V, b: V) -> Self
     where
@@ -138,12 +138,12 @@ impl Activation<1> for Squareplus {
     #[inline(always)]
     fn value<S: Token, V: Lanes<S>>(simd: S, x: V, [b]: [V; 1]) -> V {
         let lit = |value| V::lit(simd, value);
-        let root = Root::new(simd, x, b);
-        let positive = root.at_positive(simd);
+        let scaled = Scaled::new(simd, x, b);
+        let positive = scaled.at_positive(simd);
         // For negative x the sum cancels: b / 4 over the value at -x.
-        let quarter = root.b * root.scale * lit(0.25);
+        let quarter = scaled.b * scaled.scale * lit(0.25);
         let reflected = divide(quarter, lit(0.0), positive);
-        let value = (positive.0 + positive.1) * root.unscale;
+        let value = (positive.0 + positive.1) * scaled.unscale;
         let value = x.simd_lt(lit(0.0)).select(reflected, value);
         let value = x.simd_eq(lit(f64::INFINITY)).select(x, value);
         x.simd_eq(lit(f64::NEG_INFINITY)).select(lit(0.0), value)
@@ -153,12 +153,12 @@ impl Activation<1> for Squareplus {
     fn backward<S: Token, V: Lanes<S>>(simd: S, dy: V, x: V, [b]: [V; 1]) -> V {
         let lit = |value| V::lit(simd, value);
         // The value over the root: nothing cancels. 1 - that at -x would.
-        let root = Root::new(simd, x, b);
-        let (high, low) = root.at_positive(simd);
-        let slope = divide(high, low, root.root);
-        let quarter = root.b * root.scale * lit(0.25);
+        let scaled = Scaled::new(simd, x, b);
+        let (high, low) = scaled.at_positive(simd);
+        let slope = divide(high, low, scaled.root);
+        let quarter = scaled.b * scaled.scale * lit(0.25);
         let over_value = divide(quarter, lit(0.0), (high, low));
-        let reflected = divide(over_value, lit(0.0), root.root) * root.scale;
+        let reflected = divide(over_value, lit(0.0), scaled.root) * scaled.scale;
         let slope = x.simd_lt(lit(0.0)).select(reflected, slope);
         let slope = x.simd_eq(lit(f64::INFINITY)).select(lit(1.0), slope);
         dy * x.simd_eq(lit(f64::NEG_INFINITY)).select(lit(0.0), slope)
