@@ -7,6 +7,7 @@
 //! falls into is thus a matter of its index, the row's length and the compute type, never of layout,
 //! neighbours or SIMD level; and so is the order of every sum.
 
+use super::floating_point::FloatingPointGuard;
 use super::operand::{BLOCK, Operand, OperandMut};
 use super::threads::{Interrupted, parallel};
 use crate::dtype::Real;
@@ -289,6 +290,7 @@ pub(crate) fn for_each_row_range<State: Send>(
     work: impl Fn(&mut State, Range<usize>) + Sync,
 ) -> Result<(), Interrupted> {
     if rows < 2 || rows.saturating_mul(columns) < PARALLEL_FROM {
+        let _environment = FloatingPointGuard::new();
         work(&mut init(), 0..rows);
         return Ok(());
     }

@@ -18,7 +18,6 @@ pub use super::softmax_backward::{log_softmax_backward, logsumexp_backward, soft
 use crate::driver::elementwise::canonical_nan;
 use crate::driver::operand::{Operand, OperandMut};
 use crate::driver::rows::{Row, Target, for_each_row_range, for_each_vector, read_block};
-use crate::dtype::Dtype;
 use crate::lanes::{Lanes, Token};
 use crate::level::{Level, OnLevel};
 use crate::math::twofold::two_sum;
@@ -30,66 +29,62 @@ use std::ops::Range;
 /// Rows whose logarithms are taken together.
 const BATCH: usize = 16;
 
-/// Softmax of each row of `columns` elements.
+/// How the rows of a call are computed.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows {
+    /// The SIMD level.
+    pub level: Level,
+    /// Elements of a row.
+    pub columns: usize,
+    /// Compute in `f64`, else in `f32`.
+    pub double: bool,
+}
+
+/// Softmax of each row.
 ///
-/// `out` has as many elements as `x` and is exactly `x` or does not overlap it. The compute type is
-/// `f64` where `out` is `float64`, else `f32`.
-pub fn softmax(level: Level, x: &Operand<'_>, out: &OperandMut<'_>, columns: usize) {
-    run(level, out, x.len(), columns, &Softmax { x, out, columns });
+/// `out` has as many elements as `x` and is exactly `x` or does not overlap it.
+pub fn softmax(rows: Rows, x: &Operand<'_>, out: &OperandMut<'_>) {
+    run(rows, x.len(), &Softmax { x, out });
 }
 
 /// Log-softmax of each row; see [`softmax`].
-pub fn log_softmax(level: Level, x: &Operand<'_>, out: &OperandMut<'_>, columns: usize) {
-    run(
-        level,
-        out,
-        x.len(),
-        columns,
-        &LogSoftmax { x, out, columns },
-    );
+pub fn log_softmax(rows: Rows, x: &Operand<'_>, out: &OperandMut<'_>) {
+    run(rows, x.len(), &LogSoftmax { x, out });
 }
 
 /// `log sum e^x` of each row, to `out` with one element a row; `-inf` for an empty row.
-pub fn logsumexp(level: Level, x: &Operand<'_>, out: &OperandMut<'_>, columns: usize) {
-    let rows = out.len();
-    run(
-        level,
-        out,
-        rows * columns.max(1),
-        columns.max(1),
-        &LogSumExp { x, out, columns },
-    );
+pub fn logsumexp(rows: Rows, x: &Operand<'_>, out: &OperandMut<'_>) {
+    run(rows, out.len() * rows.columns.max(1), &LogSumExp { x, out });
 }
 
 /// A computation on a range of rows.
 pub(super) trait RowFunction: Sync {
-    fn rows<S: Token, T: RowReal>(&self, simd: S, scratch: &mut Scratch<T>, rows: Range<usize>);
+    fn rows<S: Token, T: RowReal>(
+        &self,
+        simd: S,
+        scratch: &mut Scratch<T>,
+        columns: usize,
+        rows: Range<usize>,
+    );
 }
 
-/// Run a row function on `len / columns` rows.
-pub(super) fn run<F: RowFunction>(
-    level: Level,
-    out: &OperandMut<'_>,
-    len: usize,
-    columns: usize,
-    function: &F,
-) {
-    if len == 0 {
+/// Run a row function on rows with `elements` elements in all.
+pub(super) fn run<F: RowFunction>(rows: Rows, elements: usize, function: &F) {
+    if elements == 0 {
         return;
     }
-    let rows = len / columns;
-    if out.dtype() == Dtype::Float64 {
-        level.dispatch(Call::<F, f64> {
+    if rows.double {
+        rows.level.dispatch(Call::<F, f64> {
             function,
             rows,
-            columns,
+            elements,
             compute: PhantomData,
         });
     } else {
-        level.dispatch(Call::<F, f32> {
+        rows.level.dispatch(Call::<F, f32> {
             function,
             rows,
-            columns,
+            elements,
             compute: PhantomData,
         });
     }
@@ -97,8 +92,8 @@ pub(super) fn run<F: RowFunction>(
 
 struct Call<'a, F, T> {
     function: &'a F,
-    rows: usize,
-    columns: usize,
+    rows: Rows,
+    elements: usize,
     compute: PhantomData<T>,
 }
 
@@ -106,17 +101,18 @@ impl<F: RowFunction, T: RowReal> OnLevel for Call<'_, F, T> {
     type Output = ();
 
     fn run<S: Token>(self, simd: S) {
-        let function = self.function;
+        let (function, columns) = (self.function, self.rows.columns);
+        let count = self.elements / columns.max(1);
         // Never stopped.
         let _ = for_each_row_range(
-            self.rows,
-            self.columns,
+            count,
+            columns,
             &|| true,
             Scratch::default,
             |scratch, rows| {
                 simd.vectorize(
                     #[inline(always)]
-                    || function.rows::<S, T>(simd, scratch, rows),
+                    || function.rows::<S, T>(simd, scratch, columns, rows),
                 );
             },
         );
@@ -143,21 +139,19 @@ fn statistics<S: Token, T: RowReal>(
 struct Softmax<'a> {
     x: &'a Operand<'a>,
     out: &'a OperandMut<'a>,
-    columns: usize,
 }
 
 impl RowFunction for Softmax<'_> {
     #[inline(always)]
-    fn rows<S: Token, T: RowReal>(&self, simd: S, scratch: &mut Scratch<T>, rows: Range<usize>) {
+    fn rows<S: Token, T: RowReal>(
+        &self,
+        simd: S,
+        scratch: &mut Scratch<T>,
+        columns: usize,
+        rows: Range<usize>,
+    ) {
         for row in rows {
-            scaled_softmax(
-                simd,
-                self.x,
-                self.out,
-                Row::of(row, self.columns),
-                None,
-                scratch,
-            );
+            scaled_softmax(simd, self.x, self.out, Row::of(row, columns), None, scratch);
         }
     }
 }
@@ -213,22 +207,27 @@ pub(super) fn scaled_softmax<S: Token, T: RowReal>(
 struct LogSoftmax<'a> {
     x: &'a Operand<'a>,
     out: &'a OperandMut<'a>,
-    columns: usize,
 }
 
 impl RowFunction for LogSoftmax<'_> {
     #[inline(always)]
-    fn rows<S: Token, T: RowReal>(&self, simd: S, scratch: &mut Scratch<T>, rows: Range<usize>) {
+    fn rows<S: Token, T: RowReal>(
+        &self,
+        simd: S,
+        scratch: &mut Scratch<T>,
+        columns: usize,
+        rows: Range<usize>,
+    ) {
         for first_row in rows.clone().step_by(BATCH) {
             let n = BATCH.min(rows.end - first_row);
             let mut batch = [RowStatistics::default(); BATCH];
             for (i, statistics_of_row) in batch[..n].iter_mut().enumerate() {
-                let row = Row::of(first_row + i, self.columns);
+                let row = Row::of(first_row + i, columns);
                 *statistics_of_row = statistics(simd, self.x, row, &mut scratch.x);
             }
             let log_sums = log_sums(simd, &batch, n);
             for (i, row) in batch[..n].iter().enumerate() {
-                let place = Row::of(first_row + i, self.columns);
+                let place = Row::of(first_row + i, columns);
                 if !row.has_probabilities() {
                     fill_nan(simd, self.out, &mut scratch.result, place);
                     continue;
@@ -276,17 +275,22 @@ impl RowFunction for LogSoftmax<'_> {
 struct LogSumExp<'a> {
     x: &'a Operand<'a>,
     out: &'a OperandMut<'a>,
-    columns: usize,
 }
 
 impl RowFunction for LogSumExp<'_> {
     #[inline(always)]
-    fn rows<S: Token, T: RowReal>(&self, simd: S, scratch: &mut Scratch<T>, rows: Range<usize>) {
+    fn rows<S: Token, T: RowReal>(
+        &self,
+        simd: S,
+        scratch: &mut Scratch<T>,
+        columns: usize,
+        rows: Range<usize>,
+    ) {
         for first_row in rows.clone().step_by(BATCH) {
             let n = BATCH.min(rows.end - first_row);
             let mut batch = [RowStatistics::default(); BATCH];
             for (i, statistics_of_row) in batch[..n].iter_mut().enumerate() {
-                let row = Row::of(first_row + i, self.columns);
+                let row = Row::of(first_row + i, columns);
                 *statistics_of_row = statistics(simd, self.x, row, &mut scratch.x);
             }
             let log_sums = log_sums(simd, &batch, n);

@@ -5,12 +5,11 @@
 
 use super::row_probabilities::{RowExponentials, Scratch, fill_nan, map_row};
 use super::row_sums::{RowReal, Sums};
-use super::softmax::{RowFunction, run, scaled_softmax};
+use super::softmax::{RowFunction, Rows, run, scaled_softmax};
 use crate::driver::elementwise::canonical_nan;
 use crate::driver::operand::{Operand, OperandMut};
 use crate::driver::rows::{Row, Target, Valid, for_each_vector, read_block};
 use crate::lanes::{Lanes, Token};
-use crate::level::Level;
 use crate::math::twofold::two_sum;
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
@@ -19,85 +18,39 @@ use std::ops::Range;
 /// The gradient of softmax, `y (dy - sum dy y)`, `y` being its output.
 ///
 /// `out` is exactly `dy` or `y`, or overlaps neither.
-pub fn softmax_backward(
-    level: Level,
-    dy: &Operand<'_>,
-    y: &Operand<'_>,
-    out: &OperandMut<'_>,
-    columns: usize,
-) {
-    run(
-        level,
-        out,
-        dy.len(),
-        columns,
-        &SoftmaxBackward {
-            dy,
-            y,
-            out,
-            columns,
-        },
-    );
+pub fn softmax_backward(rows: Rows, dy: &Operand<'_>, y: &Operand<'_>, out: &OperandMut<'_>) {
+    run(rows, dy.len(), &SoftmaxBackward { dy, y, out });
 }
 
 /// The gradient of log-softmax, `dy - softmax(x) sum dy`.
 ///
 /// `out` is exactly `dy` or `x`, or overlaps neither.
-pub fn log_softmax_backward(
-    level: Level,
-    dy: &Operand<'_>,
-    x: &Operand<'_>,
-    out: &OperandMut<'_>,
-    columns: usize,
-) {
-    run(
-        level,
-        out,
-        x.len(),
-        columns,
-        &LogSoftmaxBackward {
-            dy,
-            x,
-            out,
-            columns,
-        },
-    );
+pub fn log_softmax_backward(rows: Rows, dy: &Operand<'_>, x: &Operand<'_>, out: &OperandMut<'_>) {
+    run(rows, x.len(), &LogSoftmaxBackward { dy, x, out });
 }
 
 /// The gradient of logsumexp, `dy softmax(x)`, with one `dy` a row.
 ///
 /// `out` is exactly `x` or overlaps neither.
-pub fn logsumexp_backward(
-    level: Level,
-    dy: &Operand<'_>,
-    x: &Operand<'_>,
-    out: &OperandMut<'_>,
-    columns: usize,
-) {
-    run(
-        level,
-        out,
-        x.len(),
-        columns,
-        &LogSumExpBackward {
-            dy,
-            x,
-            out,
-            columns,
-        },
-    );
+pub fn logsumexp_backward(rows: Rows, dy: &Operand<'_>, x: &Operand<'_>, out: &OperandMut<'_>) {
+    run(rows, x.len(), &LogSumExpBackward { dy, x, out });
 }
 
 struct LogSumExpBackward<'a> {
     dy: &'a Operand<'a>,
     x: &'a Operand<'a>,
     out: &'a OperandMut<'a>,
-    columns: usize,
 }
 
 impl RowFunction for LogSumExpBackward<'_> {
     #[inline(always)]
-    fn rows<S: Token, T: RowReal>(&self, simd: S, scratch: &mut Scratch<T>, rows: Range<usize>) {
+    fn rows<S: Token, T: RowReal>(
+        &self,
+        simd: S,
+        scratch: &mut Scratch<T>,
+        columns: usize,
+        rows: Range<usize>,
+    ) {
         for row in rows {
             let mut dy = [T::default()];
             self.dy.read(simd, row, &mut dy);
@@ -106,7 +59,7 @@ impl RowFunction for LogSumExpBackward<'_> {
                 simd,
                 self.x,
                 self.out,
-                Row::of(row, self.columns),
+                Row::of(row, columns),
                 factor,
                 scratch,
             );
@@ -118,13 +71,17 @@ struct SoftmaxBackward<'a> {
     dy: &'a Operand<'a>,
     y: &'a Operand<'a>,
     out: &'a OperandMut<'a>,
-    columns: usize,
 }
 
 impl RowFunction for SoftmaxBackward<'_> {
     #[inline(always)]
-    fn rows<S: Token, T: RowReal>(&self, simd: S, scratch: &mut Scratch<T>, rows: Range<usize>) {
-        let columns = self.columns;
+    fn rows<S: Token, T: RowReal>(
+        &self,
+        simd: S,
+        scratch: &mut Scratch<T>,
+        columns: usize,
+        rows: Range<usize>,
+    ) {
         for row in rows {
             let row = Row::of(row, columns);
             let mut sums = T::Sums::<S>::zero(simd);
@@ -184,13 +141,17 @@ struct LogSoftmaxBackward<'a> {
     dy: &'a Operand<'a>,
     x: &'a Operand<'a>,
     out: &'a OperandMut<'a>,
-    columns: usize,
 }
 
 impl RowFunction for LogSoftmaxBackward<'_> {
     #[inline(always)]
-    fn rows<S: Token, T: RowReal>(&self, simd: S, scratch: &mut Scratch<T>, rows: Range<usize>) {
-        let columns = self.columns;
+    fn rows<S: Token, T: RowReal>(
+        &self,
+        simd: S,
+        scratch: &mut Scratch<T>,
+        columns: usize,
+        rows: Range<usize>,
+    ) {
         for row in rows {
             let row = Row::of(row, columns);
             let mut sums = T::Sums::<S>::zero(simd);

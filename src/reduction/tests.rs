@@ -170,8 +170,16 @@ fn slice_mut<T: Float>(slice: &mut [T]) -> OperandMut<'_> {
     }
 }
 
+fn call<T: Float>(level: Level, columns: usize) -> Rows {
+    Rows {
+        level,
+        columns,
+        double: T::DTYPE == Dtype::Float64,
+    }
+}
+
 fn unary<T: Float>(
-    f: fn(Level, &Operand<'_>, &OperandMut<'_>, usize),
+    f: fn(Rows, &Operand<'_>, &OperandMut<'_>),
     level: Level,
     x: &[T],
     columns: usize,
@@ -179,10 +187,9 @@ fn unary<T: Float>(
 ) -> Vec<T> {
     let mut out = vec![T::default(); len];
     f(
-        level,
+        call::<T>(level, columns),
         &Operand::from_slice(x),
         &slice_mut(&mut out),
-        columns,
     );
     out
 }
@@ -343,10 +350,9 @@ fn empty_rows() {
     let mut out = [5.0_f32; 3];
     let nothing: [f32; 0] = [];
     logsumexp(
-        Level::current(),
+        call::<f32>(Level::current(), 0),
         &Operand::from_slice(&nothing),
         &slice_mut(&mut out),
-        0,
     );
     assert_eq!(out, [f32::NEG_INFINITY; 3]);
     assert!(unary::<f64>(softmax, Level::current(), &[], 7, 0).is_empty());
@@ -370,12 +376,12 @@ fn check_backward<T: Float>(bound: f64) {
                     Operand::from_slice(&y),
                     Operand::from_slice(&x),
                 );
-                softmax_backward(level, &dy_all, &y, &slice_mut(&mut a), columns);
+                softmax_backward(call::<T>(level, columns), &dy_all, &y, &slice_mut(&mut a));
                 let mut b = a.clone();
-                log_softmax_backward(level, &dy_all, &x, &slice_mut(&mut b), columns);
+                log_softmax_backward(call::<T>(level, columns), &dy_all, &x, &slice_mut(&mut b));
                 let mut c = a.clone();
                 let one_each = Operand::from_slice(&dy[..count]);
-                logsumexp_backward(level, &one_each, &x, &slice_mut(&mut c), columns);
+                logsumexp_backward(call::<T>(level, columns), &one_each, &x, &slice_mut(&mut c));
                 (a, b, c)
             })
             .collect();
@@ -455,7 +461,7 @@ fn layouts_and_element_types_give_the_same_bits() {
                     OperandMut::new(pointer.cast(), Dtype::Float32, false, &shape, &strides),
                 )
             };
-            f(level, &source, &target, columns);
+            f(call::<f32>(level, columns), &source, &target);
             assert!(in_place == expected, "in place, {columns}");
 
             // Element (r, j) at [columns - 1 - j][r], byte-swapped, unaligned; the result too.
@@ -489,7 +495,7 @@ fn layouts_and_element_types_give_the_same_bits() {
                     ),
                 )
             };
-            f(level, &source, &target, columns);
+            f(call::<f32>(level, columns), &source, &target);
             for (i, value) in expected.iter().enumerate() {
                 let at = place(i / columns, i % columns);
                 let got = u32::from_ne_bytes(result[at..at + 4].try_into().unwrap()).swap_bytes();
@@ -518,7 +524,7 @@ fn layouts_and_element_types_give_the_same_bits() {
                     ),
                 )
             };
-            f(level, &source, &target, columns);
+            f(call::<f32>(level, columns), &source, &target);
             let rounded: Vec<u16> = expected.iter().map(|&v| Bf16::from_f32(v).0).collect();
             assert!(result == rounded, "bfloat16, {columns}");
         }
