@@ -116,7 +116,9 @@ impl Activation<1> for Celu {
         let zero = V::lit(simd, 0.0);
         let (z, z_low) = divide(simd, (x, zero), (alpha, zero));
         let y = scale_rounded(alpha, expm1_parts_of_negative(simd, z, z_low));
-        x.simd_ge(zero).select(x, y)
+        // A quotient that small may be subnormal, its digits lost; the value is x (1 + z / 2 + ...).
+        let linear = z.abs().simd_lt(V::lit(simd, TWO_MINUS_60));
+        (x.simd_ge(zero) | linear).select(x, y)
     }
 
     #[inline(always)]
@@ -127,6 +129,8 @@ impl Activation<1> for Celu {
         x.simd_gt(zero).select(dy, slope)
     }
 }
+
+const TWO_MINUS_60: f64 = 1.0 / 1152921504606846976.0;
 
 /// `lambda x` where positive, `lambda alpha (e^x - 1)` elsewhere.
 pub struct Selu;
