@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import mpmath
 import numpy as np
-from mpmath import erfc, exp, expm1, inf, log, log1p, mpf, nan, pi, sech, sqrt, tanh
+from mpmath import erf, erfc, exp, expm1, inf, log, log1p, mpf, nan, pi, sech, sign, sqrt, tanh
 
 mpmath.mp.prec = 200
 
@@ -40,6 +40,14 @@ def sigmoid(x: mpf) -> mpf:
 def density(x: mpf) -> mpf:
     """Of the standard normal distribution."""
     return exp(-x * x / 2) / sqrt(2 * pi)
+
+
+def clip(x: mpf, low: mpf, high: mpf) -> mpf:
+    return max(mpf(low), min(x, mpf(high)))
+
+
+def root(x: mpf, b: mpf) -> mpf:
+    return sqrt(x**2 + b)
 
 
 class Activation(NamedTuple):
@@ -90,6 +98,62 @@ ACTIVATIONS = {
     ),
 }
 
+SELU_ALPHA = mpf("1.6732632423543772848170429916717")
+SELU_SCALE = mpf("1.0507009873554804934193349852946")
+
+# The catalogue beyond.
+ACTIVATIONS |= {
+    "erf": Activation(erf, lambda x: 2 * exp(-x * x) / sqrt(pi)),
+    "mish": Activation(
+        lambda x: x * tanh(log1p(exp(x))),
+        lambda x: tanh(log1p(exp(x))) + x * sech(log1p(exp(x))) ** 2 * sigmoid(x),
+    ),
+    "selu": Activation(
+        lambda x: SELU_SCALE * (x if x > 0 else SELU_ALPHA * expm1(x)),
+        lambda x: SELU_SCALE * (1 if x > 0 else SELU_ALPHA * exp(x)),
+    ),
+    "celu": Activation(
+        lambda x, alpha: x if x > 0 else alpha * expm1(x / alpha),
+        lambda x, alpha: mpf(1) if x > 0 else exp(x / alpha),
+        {"alpha": (1.0, 1.6732632, 0.1, 30.0)},
+    ),
+    "tanh_shrink": Activation(lambda x: x - tanh(x) if abs(x) > 1e-9 else x**3 / 3, lambda x: tanh(x) ** 2),
+    "relu6": Activation(lambda x: clip(x, 0, 6), lambda x: mpf(0 < x < 6)),
+    "softsign": Activation(lambda x: x / (1 + abs(x)), lambda x: 1 / (1 + abs(x)) ** 2),
+    "squareplus": Activation(
+        lambda x, b: (x + root(x, b)) / 2 if x > 0 else b / (root(x, b) - x) / 2,
+        lambda x, b: (1 + x / root(x, b)) / 2 if x > 0 else b / (root(x, b) - x) / root(x, b) / 2,
+        {"b": (4.0, 1.0, 0.3)},
+    ),
+    "sparse_plus": Activation(
+        lambda x: (x + 1) ** 2 / 4 if abs(x) < 1 else max(x, mpf(0)), lambda x: clip((x + 1) / 2, 0, 1)
+    ),
+    "sparse_sigmoid": Activation(lambda x: clip((x + 1) / 2, 0, 1), lambda x: mpf(abs(x) < 1) / 2),
+    "hard_sigmoid": Activation(
+        lambda x, alpha, beta: clip(alpha * x + beta, 0, 1),
+        lambda x, alpha, beta: alpha if 0 < alpha * x + beta < 1 else mpf(0),
+        {"alpha": (1 / 6, 0.2), "beta": (0.5, 0.3)},
+    ),
+    "hard_tanh": Activation(
+        clip, lambda x, a, b: mpf(a < x < b), {"min_val": (-1.0, -0.3), "max_val": (1.0, 2.5)}
+    ),
+    "hard_swish": Activation(
+        lambda x: x * clip(x + 3, 0, 6) / 6,
+        lambda x: (2 * x + 3) / 6 if abs(x) < 3 else mpf(x > 0),
+    ),
+    "hard_shrink": Activation(
+        lambda x, t: x if abs(x) > t else mpf(0), lambda x, t: mpf(abs(x) > t), {"threshold": (0.5, 0.1, 2.0)}
+    ),
+    "soft_shrink": Activation(
+        lambda x, t: sign(x) * max(abs(x) - t, mpf(0)),
+        lambda x, t: mpf(abs(x) > t),
+        {"threshold": (0.5, 0.1, 2.0)},
+    ),
+    "thresholded_relu": Activation(
+        lambda x, t: x if x > t else mpf(0), lambda x, t: mpf(x > t), {"theta": (1.0, 0.3, -2.0)}
+    ),
+}
+
 KEYWORDS: dict[str, tuple[str, dict[str, Any]]] = {"gelu_tanh": ("gelu", {"approximate": "tanh"})}
 """Entries above that are an option of another function: its name and the keywords."""
 
@@ -105,7 +169,7 @@ def evaluate(function: Callable[..., mpf], x: Any, *parameters: Any) -> Any:
             return nan
         if math.isinf(x):
             limit = function(math.copysign(1, x) * INFINITE, *map(mpf, parameters))
-            return limit if abs(limit) <= 50 else mpmath.sign(limit) * inf
+            return limit if abs(limit) <= 50 else sign(limit) * inf
         return mpf(function(mpf(x), *map(mpf, parameters)))
 
     return elementwise(one, *map(widened, (x, *parameters)))
@@ -170,19 +234,32 @@ def ulp_error(actual: Any, exact: Any, at_least: Any = 0) -> Any:
     An infinity counts as the power of two that follows the largest number, so that overflow may come as early
     as the budget allows, and no later. `at_least` measures in ULPs of a larger number, where terms cancel.
     """
-    actual = np.asarray(actual)
+    actual, exact = np.asarray(actual), np.asarray(exact)
     form = FORMATS[actual.dtype.name]
+    got = widened(actual)
+    if form.precision == 53:
+        errors = np.asarray(elementwise(difference(form), got, exact, at_least), dtype=np.float64)
+    else:  # float64 has 29 digits more than are looked at, and is quick
+        want, size = (np.asarray(elementwise(float, v), dtype=np.float64) for v in (exact, at_least))
+        top = 2.0 ** (form.max_exponent + 1)
+        exponent = np.frexp(np.clip(np.maximum(abs(want), size), 0, top / 2))[1] - 1
+        unit = np.ldexp(1.0, np.maximum(exponent, form.min_exponent) - form.precision + 1)
+        errors = abs(np.clip(got, -top, top) - np.clip(want, -top, top)) / unit
+    missing = np.asarray(exact != exact, dtype=bool)
+    signed = np.asarray((exact != 0) & (np.asarray(at_least) == 0) & ~missing, dtype=bool)
+    errors = np.where(signed & (np.signbit(got) != np.asarray(exact < 0, dtype=bool)), np.inf, errors)
+    return np.where(missing | np.isnan(got), np.where(missing & np.isnan(got), 0.0, np.inf), errors)
+
+
+def difference(form: Format) -> Callable[[float, mpf, mpf], float]:
+    """|got - want| in ULPs of the larger of want and a size, whatever their exponents."""
     top = mpf(2) ** (form.max_exponent + 1)
 
-    def one(actual: float, exact: mpf, at_least: mpf) -> float:
-        if math.isnan(actual) or mpmath.isnan(exact):
-            return 0.0 if math.isnan(actual) and mpmath.isnan(exact) else math.inf
-        if not at_least and exact and math.copysign(1, actual) != mpmath.sign(exact):
-            return math.inf
-        got, want = (max(-top, min(top, mpf(v))) for v in (actual, exact))
-        return float(abs(got - want) / spacing(min(max(abs(want), at_least), top / 2), form))
+    def one(got: float, want: mpf, size: mpf) -> float:
+        got, want = (max(-top, min(top, mpf(v))) for v in (got, want))
+        return float(abs(got - want) / spacing(min(max(abs(want), size), top / 2), form))
 
-    return np.asarray(elementwise(one, widened(actual), exact, at_least), dtype=np.float64)
+    return one
 
 
 # ------------------------------------------------------------------------------------------------- rows

@@ -40,6 +40,30 @@ def test_gelu_against_scipy():
     np.testing.assert_allclose(floats(evaluate(ACTIVATIONS["gelu"].value, X)), X * ndtr(X), rtol=1e-12)
 
 
+def test_piecewise_activations_by_hand():
+    x = np.array([-4.0, -1.5, -0.25, 0.0, 0.25, 1.5, 4.0])
+    by_hand = {
+        "relu6": [0, 0, 0, 0, 0.25, 1.5, 4],
+        "softsign": [-0.8, -0.6, -0.2, 0, 0.2, 0.6, 0.8],
+        "hard_swish": [0, -0.375, -0.25 * 2.75 / 6, 0, 0.25 * 3.25 / 6, 1.125, 4],
+        "sparse_plus": [0, 0, 0.140625, 0.25, 0.390625, 1.5, 4],
+        "sparse_sigmoid": [0, 0, 0.375, 0.5, 0.625, 1, 1],
+    }
+    for name, expected in by_hand.items():
+        np.testing.assert_allclose(floats(evaluate(ACTIVATIONS[name].value, x)), expected, rtol=1e-15)
+    with_parameters = {
+        "hard_sigmoid": ((1 / 6, 0.5), [0, 0.25, 2.75 / 6, 0.5, 3.25 / 6, 0.75, 1]),
+        "hard_tanh": ((-1, 1), [-1, -1, -0.25, 0, 0.25, 1, 1]),
+        "hard_shrink": ((0.5,), [-4, -1.5, 0, 0, 0, 1.5, 4]),
+        "soft_shrink": ((0.5,), [-3.5, -1, 0, 0, 0, 1, 3.5]),
+        "thresholded_relu": ((1.0,), [0, 0, 0, 0, 0, 1.5, 4]),
+        "squareplus": ((4.0,), (x + np.sqrt(x * x + 4)) / 2),
+    }
+    for name, (parameters, expected) in with_parameters.items():
+        actual = floats(evaluate(ACTIVATIONS[name].value, x, *parameters))
+        np.testing.assert_allclose(actual, expected, rtol=1e-14)
+
+
 def test_approximate_gelu_is_near_the_exact_one():
     exact, approximate = (floats(evaluate(ACTIVATIONS[name].value, X)) for name in ("gelu", "gelu_tanh"))
     assert 1e-4 < np.abs(exact - approximate).max() < 5e-4
@@ -55,6 +79,9 @@ def test_activations_against_torch():
         "gelu": functional.gelu(x),
         "gelu_tanh": functional.gelu(x, approximate="tanh"),
         "log_sigmoid": functional.logsigmoid(x),
+        "mish": functional.mish(x),
+        "selu": functional.selu(x),
+        "tanh_shrink": functional.tanhshrink(x),
     }
     for name, peer in peers.items():
         np.testing.assert_allclose(floats(evaluate(ACTIVATIONS[name].value, X)), peer, rtol=1e-12, atol=1e-15)
@@ -84,6 +111,22 @@ def test_limits_at_infinity(name):
     value, derivative, parameters = ACTIVATIONS[name]
     defaults = [values[0] for values in parameters.values()]
     expected = {
+        "erf": (-1, 1, 0, 0),
+        "mish": (0, math.inf, 0, 1),
+        "selu": (-1.7580993408473766, math.inf, 0, 1.0507009873554805),
+        "celu": (-1, math.inf, 0, 1),
+        "tanh_shrink": (-math.inf, math.inf, 1, 1),
+        "relu6": (0, 6, 0, 0),
+        "softsign": (-1, 1, 0, 0),
+        "squareplus": (0, math.inf, 0, 1),
+        "sparse_plus": (0, math.inf, 0, 1),
+        "sparse_sigmoid": (0, 1, 0, 0),
+        "hard_sigmoid": (0, 1, 0, 0),
+        "hard_tanh": (-1, 1, 0, 0),
+        "hard_swish": (0, math.inf, 0, 1),
+        "hard_shrink": (-math.inf, math.inf, 1, 1),
+        "soft_shrink": (-math.inf, math.inf, 1, 1),
+        "thresholded_relu": (0, math.inf, 0, 1),
         "relu": (0, math.inf, 0, 1),
         "sigmoid": (0, 1, 0, 0),
         "tanh": (-1, 1, 0, 0),
