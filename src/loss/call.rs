@@ -90,6 +90,8 @@ pub enum Argument {
 pub enum Found {
     /// A number outside `[0, 1]`.
     OutsideUnitInterval(f64),
+    /// NaN, where a decision is asked for.
+    NotANumber,
     /// A number below 0.
     Negative(f64),
     /// A class id outside `[0, classes)`.

@@ -9,16 +9,20 @@
 //! [`Request`]; it gives exact [`Totals`], which a [`Reduction`] turns into the value, and which merge
 //! with those of other batches. So there is one path for a value, a gradient and a metric.
 
+mod binary;
 mod call;
+pub mod decision;
 mod elementwise;
 mod options;
 mod reduction;
 mod regression;
+pub mod state;
 #[cfg(test)]
 mod tests;
 
+pub use binary::BinaryCrossentropy;
 pub use call::{Argument, Batch, FirstRefusal, Found, Labels, LossError, Refusal, Request};
-pub use elementwise::{Element, ElementwiseLoss, UnitInterval};
+pub use elementwise::{Element, ElementwiseLoss, Formula, UnitInterval};
 pub use options::{OptionError, OptionType, OptionValue, Options, check_range};
 pub use reduction::{Reduction, Scale, Totals};
 pub use regression::MeanSquaredError;
@@ -32,6 +36,7 @@ macro_rules! losses {
     ($with:ident) => {
         $with! {
             MeanSquaredError,
+            BinaryCrossentropy,
         }
     };
 }

@@ -4,7 +4,9 @@
 //! hands over plain values in the order of the declaration, and gets them back the same way, so an
 //! option is nowhere repeated in Rust.
 
-/// The value of an option, as a caller gives it and as a metric saves it.
+use std::fmt;
+
+/// The value of an option, as a caller gives it and as a metric saves it; displayed as in Python.
 #[derive(Clone, Debug, PartialEq)]
 pub enum OptionValue {
     /// Not given.
@@ -17,6 +19,30 @@ pub enum OptionValue {
     Float(f64),
     /// One number for each class or label.
     Floats(Vec<f64>),
+}
+
+impl fmt::Display for OptionValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Bool(true) => f.write_str("True"),
+            Self::Bool(false) => f.write_str("False"),
+            Self::Int(integer) => write!(f, "{integer}"),
+            Self::Float(number) => f.write_str(&python_float(*number)),
+            Self::Floats(numbers) => {
+                let numbers: Vec<_> = numbers.iter().copied().map(python_float).collect();
+                write!(f, "[{}]", numbers.join(", "))
+            }
+        }
+    }
+}
+
+/// A number as Python writes it.
+fn python_float(number: f64) -> String {
+    if number.is_nan() {
+        return "nan".to_owned();
+    }
+    format!("{number:?}")
 }
 
 /// An option that is not what the loss can work with.
@@ -190,7 +216,6 @@ macro_rules! define_loss {
 pub(crate) use define_loss;
 
 /// One option of [`Options::from_values`].
-#[allow(dead_code, reason = "losses with options use it")]
 pub(crate) fn read<T: OptionType>(
     name: &'static str,
     value: Option<&OptionValue>,
@@ -219,9 +244,10 @@ pub fn check_range(name: &'static str, value: f64, low: f64, high: f64) -> Resul
     if (low..=high).contains(&value) {
         return Ok(());
     }
+    let value = python_float(value);
     let message = match (low, high) {
-        (low, f64::INFINITY) => format!("must be at least {low:?}, got {value:?}"),
-        _ => format!("must be in [{low:?}, {high:?}], got {value:?}"),
+        (low, f64::INFINITY) => format!("must be at least {low:?}, got {value}"),
+        _ => format!("must be in [{low:?}, {high:?}], got {value}"),
     };
     Err(OptionError::value(name, message))
 }

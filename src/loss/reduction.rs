@@ -63,7 +63,9 @@ impl Totals {
     /// Add the totals of other samples.
     pub fn merge(&mut self, other: &Self) {
         self.sum.merge(&other.sum);
-        self.weight.merge(&other.weight);
+        if !other.weight.is_zero() {
+            self.weight.merge(&other.weight);
+        }
         self.count += other.count;
     }
 

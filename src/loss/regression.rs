@@ -1,7 +1,8 @@
 //! Regression losses: functions of the difference `y_pred - y_true`.
 
-use super::{Element, ElementwiseLoss, define_loss};
+use super::{Element, ElementwiseLoss, Formula, define_loss};
 use crate::lanes::{Lanes, Token};
+use crate::math::twofold::two_sum;
 use fearless_simd::prelude::*;
 
 define_loss! {
@@ -11,12 +12,23 @@ define_loss! {
 }
 
 impl ElementwiseLoss for MeanSquaredError {
+    type Formula = SquaredError;
     const REGRESSION: bool = true;
 
+    fn formula(&self) -> SquaredError {
+        SquaredError
+    }
+}
+
+/// `(p - y)^2`.
+#[derive(Clone, Copy, Debug)]
+pub struct SquaredError;
+
+impl Formula for SquaredError {
     /// The square takes the rounding error of the difference along: 0.51 ULP, where squaring the
     /// rounded difference would give 1.9.
     #[inline(always)]
-    fn value<S: Token, V: Lanes<S>>(&self, simd: S, at: Element<V>) -> V {
+    fn value<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
         let (difference, error) = two_sum(at.y_pred, -at.y_true);
         let plain = difference * difference;
         let correction = (difference + difference) * error;
@@ -28,23 +40,15 @@ impl ElementwiseLoss for MeanSquaredError {
     }
 
     #[inline(always)]
-    fn gradient<S: Token, V: Lanes<S>>(&self, _: S, at: Element<V>) -> V {
+    fn gradient<S: Token, V: Lanes<S>>(self, _: S, at: Element<V>) -> V {
         let difference = at.y_pred - at.y_true;
         difference + difference
     }
 
     #[inline(always)]
-    fn hessian<S: Token, V: Lanes<S>>(&self, simd: S, at: Element<V>) -> V {
+    fn hessian<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
         // NaN where the loss is.
         let difference = at.y_pred - at.y_true;
         difference.is_nan().select(difference, V::lit(simd, 2.0))
     }
-}
-
-/// `a + b` as the rounded sum and its exact error (Knuth).
-#[inline(always)]
-fn two_sum<S: Token, V: Lanes<S>>(a: V, b: V) -> (V, V) {
-    let sum = a + b;
-    let b_part = sum - a;
-    (sum, (a - (sum - b_part)) + (b - b_part))
 }

@@ -1,6 +1,9 @@
 //! The framework and the elementwise losses against textbook formulas in `f64`, on every level.
 
-use super::{Batch, Loss, LossError, MeanSquaredError, Reduction, Request, Totals};
+use super::{
+    Argument, Batch, BinaryCrossentropy, Found, Loss, LossError, MeanSquaredError, Reduction,
+    Refusal, Request, Totals,
+};
 use crate::driver::operand::{Operand, OperandMut};
 use crate::driver::threads::set_num_threads;
 use crate::dtype::{Dtype, Real};
@@ -97,6 +100,184 @@ fn ulp_error(got: f32, exact: f64) -> f64 {
     (f64::from(got) - exact).abs() / ulp
 }
 
+/// `log(1 + e^x)`.
+fn softplus(x: f64) -> f64 {
+    x.max(0.0) + core_math::log1p(core_math::exp(-x.abs()))
+}
+
+fn sigmoid(x: f64) -> f64 {
+    let e = core_math::exp(-x.abs());
+    if x > 0.0 {
+        1.0 / (1.0 + e)
+    } else {
+        e / (1.0 + e)
+    }
+}
+
+/// `y` times a factor that may be infinite.
+fn term(y: f64, factor: f64) -> f64 {
+    if y == 0.0 { 0.0 } else { y * factor }
+}
+
+#[test]
+fn binary_crossentropy_from_logits_is_the_textbook_formula() {
+    let (x, y) = (logits(20_000), labels(20_000));
+    let loss = BinaryCrossentropy {
+        from_logits: true,
+        ..Default::default()
+    };
+    let (values, gradient, _) = evaluate::<f32>(
+        &loss,
+        Level::available()[0],
+        &batch(&y, &x, None),
+        Reduction::Sum,
+    )
+    .unwrap();
+    for i in 0..x.len() {
+        let (x, y) = (f64::from(x[i]), f64::from(y[i]));
+        let exact = term(y, softplus(-x)) + term(1.0 - y, softplus(x));
+        let error = ulp_error(values[i], exact);
+        let right = y == f64::from(x > 0.0);
+        let bound = if right { 0.52 } else { 1.02 };
+        assert!(error <= bound, "{y} {x}: {} {exact}: {error}", values[i]);
+        let slope = (1.0 - y) * sigmoid(x) - y * sigmoid(-x);
+        let error = if y == 0.0 || y == 1.0 {
+            ulp_error(gradient[i], slope)
+        } else {
+            (f64::from(gradient[i]) - slope).abs() * 2.0_f64.powi(24)
+        };
+        assert!(error <= 1.5, "{y} {x}: {} {slope}: {error}", gradient[i]);
+    }
+}
+
+#[test]
+fn labels_keep_the_digits_that_single_precision_lacks() {
+    let (n, level) = (5000, Level::available()[0]);
+    let x = logits(n);
+    let mut y = uniform(n, 8);
+    for hard in y.iter_mut().step_by(3) {
+        *hard = hard.round();
+    }
+    let loss = BinaryCrossentropy {
+        from_logits: true,
+        ..Default::default()
+    };
+    let wide = Batch {
+        y_true: Operand::from_slice(&y),
+        ..batch(&x, &x, None)
+    };
+    let (values, gradient, _) = evaluate::<f32>(&loss, level, &wide, Reduction::Sum).unwrap();
+    for i in 0..n {
+        let (x, y) = (f64::from(x[i]), y[i]);
+        let exact = term(y, softplus(-x)) + term(1.0 - y, softplus(x));
+        assert!(ulp_error(values[i], exact) <= 1.02, "{y} {x} {}", values[i]);
+        let slope = (1.0 - y) * sigmoid(x) - y * sigmoid(-x);
+        assert!((f64::from(gradient[i]) - slope).abs() <= 2.0_f64.powi(-24));
+    }
+    let mut outside = y.clone();
+    outside[4321] = 1.0 + 1e-12;
+    let wide = Batch {
+        y_true: Operand::from_slice(&outside),
+        ..wide
+    };
+    let error = evaluate::<f32>(&loss, level, &wide, Reduction::Sum).unwrap_err();
+    let LossError::Refused(refusal) = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(
+        (refusal.argument, refusal.position),
+        (Argument::YTrue, 4321)
+    );
+}
+
+#[test]
+fn binary_crossentropy_of_probabilities_is_the_textbook_formula() {
+    let n = 20_000;
+    let y = labels(n);
+    let mut p: Vec<f32> = uniform(n, 3).iter().map(|&u| u as f32).collect();
+    for (i, &value) in [0.0, 1.0, 1e-30, 1.0 - f32::EPSILON, 1e-7]
+        .iter()
+        .enumerate()
+    {
+        p[3 * i..3 * i + 3].fill(value);
+    }
+    let (smoothing, positive) = (0.1, 2.5);
+    for (loss, epsilon, s, weight) in [
+        (BinaryCrossentropy::default(), 0.0, 0.0, 1.0),
+        (
+            BinaryCrossentropy {
+                label_smoothing: smoothing,
+                pos_weight: Some(vec![positive]),
+                epsilon: 1e-3,
+                ..Default::default()
+            },
+            1e-3,
+            smoothing,
+            positive,
+        ),
+    ] {
+        let mut batch = batch(&y, &p, None);
+        let weights = vec![weight; n];
+        batch.parameter = loss
+            .pos_weight
+            .as_ref()
+            .map(|_| Operand::from_slice(&weights));
+        let level = Level::available()[0];
+        let (values, gradient, _) = evaluate::<f32>(&loss, level, &batch, Reduction::Sum).unwrap();
+        for i in 0..n {
+            let y = f64::from(y[i]);
+            let (a, b) = (
+                weight * ((1.0 - s) * y + s / 2.0),
+                (1.0 - s) * (1.0 - y) + s / 2.0,
+            );
+            let given = f64::from(p[i]);
+            let inside = given.clamp(epsilon, 1.0 - epsilon);
+            let exact = term(a, -core_math::log(inside)) + term(b, -core_math::log1p(-inside));
+            let error = ulp_error(values[i], exact);
+            assert!(error <= 0.51, "{y} {given}: {} {exact}: {error}", values[i]);
+            let slope = if inside == given {
+                term(b, 1.0 / (1.0 - given)) - term(a, 1.0 / given)
+            } else {
+                0.0
+            };
+            let size = (term(b, 1.0 / (1.0 - given)) + term(a, 1.0 / given)) * 2.0_f64.powi(-24);
+            let error = f64::from(gradient[i]) - slope;
+            assert!(
+                f64::from(gradient[i]) == slope || error.abs() <= size,
+                "{y} {given}: {} {slope}",
+                gradient[i]
+            );
+        }
+    }
+}
+
+#[test]
+fn perfect_and_hopeless_predictions() {
+    let y = [1.0_f64, 0.0, 1.0, 0.0, 0.5, f64::NAN, 1.0];
+    let p = [1.0_f64, 0.0, 0.0, 1.0, f64::NAN, 0.5, f64::NAN];
+    let x = p.map(|p| {
+        if p.is_nan() {
+            p
+        } else {
+            (p - 0.5) * f64::INFINITY
+        }
+    });
+    for (from_logits, y_pred) in [(false, p), (true, x)] {
+        let loss = BinaryCrossentropy {
+            from_logits,
+            ..Default::default()
+        };
+        for level in Level::available() {
+            let (values, ..) =
+                evaluate::<f64>(&loss, level, &batch(&y, &y_pred, None), Reduction::Sum).unwrap();
+            let bits: Vec<u64> = values.iter().map(|value| value.to_bits()).collect();
+            let nan = f64::NAN;
+            let expected = [0.0, 0.0, f64::INFINITY, f64::INFINITY, nan, nan, nan];
+            assert_eq!(bits, expected.map(f64::to_bits), "{level:?} {from_logits}");
+        }
+    }
+}
+
 #[test]
 fn mean_squared_error_is_rounded_once() {
     let n = 10_000;
@@ -146,7 +327,18 @@ fn results_do_not_depend_on_level_threads_or_layout() {
     let last = reversed.as_ptr().wrapping_add(n - 1).cast();
     // SAFETY: the elements of `reversed`, backwards.
     let backwards = unsafe { Operand::new(last, Dtype::Float32, false, &[n], &[-4]) };
-    let losses: [&dyn Loss; 1] = [&MeanSquaredError::default()];
+    let losses: [&dyn Loss; 3] = [
+        &BinaryCrossentropy {
+            from_logits: true,
+            ..Default::default()
+        },
+        &BinaryCrossentropy {
+            from_logits: true,
+            label_smoothing: 0.2,
+            ..Default::default()
+        },
+        &MeanSquaredError::default(),
+    ];
     for loss in losses {
         let mut results = Vec::new();
         for level in Level::available() {
@@ -182,7 +374,10 @@ fn results_do_not_depend_on_level_threads_or_layout() {
 fn the_gradient_may_take_the_place_of_the_predictions() {
     let n = 5000;
     let (mut x, y) = (logits(n), labels(n));
-    let loss = MeanSquaredError::default();
+    let loss = BinaryCrossentropy {
+        from_logits: true,
+        ..Default::default()
+    };
     let level = Level::available()[0];
     let (_, expected, _) =
         evaluate::<f32>(&loss, level, &batch(&y, &x, None), Reduction::Mean).unwrap();
@@ -204,6 +399,96 @@ fn the_gradient_may_take_the_place_of_the_predictions() {
 }
 
 #[test]
+fn the_first_bad_value_is_named_and_nothing_written() {
+    let n = 200_000;
+    let mut p: Vec<f64> = uniform(n, 7);
+    let y = vec![1.0; n];
+    for position in [70_001, 70_000, 199_999] {
+        p[position] = 1.5;
+    }
+    let level = Level::available()[0];
+    for threads in [1, 4] {
+        set_num_threads(threads);
+        let mut gradient = vec![7.0; n];
+        let request = Request::ValueAndGradient {
+            values: None,
+            gradient: target(&mut gradient),
+            reduction: Reduction::Mean,
+            keep_if_refused: true,
+        };
+        let error = BinaryCrossentropy::default()
+            .evaluate(level, &batch(&y, &p, None), request, &|| true)
+            .unwrap_err();
+        let refusal = Refusal {
+            argument: Argument::YPred,
+            position: 70_000,
+            found: Found::OutsideUnitInterval(1.5),
+        };
+        assert_eq!(error, LossError::Refused(refusal));
+        assert!(gradient.iter().all(|&g| g == 7.0));
+    }
+    set_num_threads(2);
+    let mut weights = vec![1.0; n];
+    weights[123_456] = -0.5;
+    let error = MeanSquaredError::default()
+        .evaluate(
+            level,
+            &batch(&y, &p, Some(&weights)),
+            Request::Value { values: None },
+            &|| true,
+        )
+        .unwrap_err();
+    let refusal = Refusal {
+        argument: Argument::SampleWeight,
+        position: 123_456,
+        found: Found::Negative(-0.5),
+    };
+    assert_eq!(error, LossError::Refused(refusal));
+}
+
+#[test]
+fn a_hessian_is_the_slope_of_the_gradient() {
+    let y = [0.0_f64, 1.0, 0.3];
+    let at = [-2.0_f64, 0.7, 3.1];
+    let level = Level::available()[0];
+    let derivatives = |loss: &dyn Loss, p: &[f64]| {
+        let (mut gradient, mut hessian) = ([0.0; 3], [0.0; 3]);
+        let request = Request::GradientHessian {
+            gradient: target(&mut gradient),
+            hessian: target(&mut hessian),
+        };
+        loss.evaluate(
+            level,
+            &batch(&y, p, Some(&[1.0, 2.0, 0.5])),
+            request,
+            &|| true,
+        )
+        .unwrap();
+        (gradient, hessian)
+    };
+    let probabilities = [0.2, 0.6, 0.9];
+    let logistic = BinaryCrossentropy {
+        from_logits: true,
+        ..Default::default()
+    };
+    let cases: [(&dyn Loss, [f64; 3]); 3] = [
+        (&MeanSquaredError::default(), at),
+        (&logistic, at),
+        (&BinaryCrossentropy::default(), probabilities),
+    ];
+    for (loss, at) in cases {
+        let step = 1e-4;
+        let above = derivatives(loss, &at.map(|p| p + step)).0;
+        let below = derivatives(loss, &at.map(|p| p - step)).0;
+        let hessian = derivatives(loss, &at).1;
+        for i in 0..3 {
+            let slope = (above[i] - below[i]) / (2.0 * step);
+            assert!((hessian[i] / slope - 1.0).abs() < 1e-5, "{}", loss.name());
+        }
+    }
+}
+
+#[test]
 fn the_caller_can_stop() {
     let n = 3_000_000;
     let zeros = vec![0.0_f64; n];
@@ -212,7 +497,10 @@ fn the_caller_can_stop() {
         false
     };
     let level = Level::available().pop().unwrap();
-    let loss = MeanSquaredError::default();
+    let loss = BinaryCrossentropy {
+        from_logits: true,
+        ..Default::default()
+    };
     let error = loss
         .evaluate(
             level,

@@ -14,6 +14,15 @@ pub(super) trait Computed: Real {
     /// Evaluate a block of this type.
     fn evaluate<S: Token>(kernels: &dyn Kernels<S>, simd: S, block: Block<'_, Self>);
 
+    /// The values, if they are `f32`.
+    fn as_single(values: &[Self]) -> Option<&[f32]>;
+
+    /// The values, if they are `f64`.
+    fn as_double(values: &[Self]) -> Option<&[f64]>;
+
+    /// Values of this very type.
+    fn alike<T: Computed>(values: &[T]) -> Option<&[Self]>;
+
     /// Add the values to an exact sum.
     fn add_to<S: Token>(sum: &mut ExactSum, simd: S, values: &[Self]);
 
@@ -24,6 +33,18 @@ pub(super) trait Computed: Real {
 impl Computed for f32 {
     fn evaluate<S: Token>(kernels: &dyn Kernels<S>, simd: S, block: Block<'_, Self>) {
         kernels.single(simd, block);
+    }
+
+    fn as_single(values: &[Self]) -> Option<&[f32]> {
+        Some(values)
+    }
+
+    fn as_double(_: &[Self]) -> Option<&[f64]> {
+        None
+    }
+
+    fn alike<T: Computed>(values: &[T]) -> Option<&[Self]> {
+        T::as_single(values)
     }
 
     fn add_to<S: Token>(sum: &mut ExactSum, simd: S, values: &[Self]) {
@@ -52,6 +73,18 @@ impl Computed for f32 {
 impl Computed for f64 {
     fn evaluate<S: Token>(kernels: &dyn Kernels<S>, simd: S, block: Block<'_, Self>) {
         kernels.double(simd, block);
+    }
+
+    fn as_single(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
+
+    fn as_double(values: &[Self]) -> Option<&[f64]> {
+        Some(values)
+    }
+
+    fn alike<T: Computed>(values: &[T]) -> Option<&[Self]> {
+        T::as_double(values)
     }
 
     fn add_to<S: Token>(sum: &mut ExactSum, simd: S, values: &[Self]) {

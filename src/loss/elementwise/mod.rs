@@ -4,6 +4,7 @@
 //! block loop that feeds them (`pass.rs`) reaches them by a `dyn` call for each block, and so is compiled
 //! once for a level, not once for a loss.
 
+mod blocks;
 mod computed;
 mod pass;
 
@@ -17,6 +18,7 @@ use crate::lanes::{Lanes, Token};
 use crate::level::{Level, OnLevel};
 use fearless_simd::prelude::*;
 use pass::Pass;
+use std::slice::{Chunks, ChunksExactMut};
 
 /// The operands of one element, in lanes.
 #[derive(Clone, Copy)]
@@ -39,9 +41,10 @@ pub struct UnitInterval {
 }
 
 /// A loss that is a sum over elements of a function of `y_true` and `y_pred`.
-///
-/// The three functions are of one element, without weight. NaN operands must give NaN.
 pub trait ElementwiseLoss: Options {
+    /// The function, its derivative and its second derivative.
+    type Formula: Formula;
+
     /// Whether `y_true` is a target, and so takes part in the choice of the computation type.
     const REGRESSION: bool;
 
@@ -69,14 +72,21 @@ pub trait ElementwiseLoss: Options {
         None
     }
 
+    /// The formula with these options.
+    fn formula(&self) -> Self::Formula;
+}
+
+/// The three functions of one element, without weight, with the options as the kernel needs them: a copy
+/// of its own, so that branches on them leave the loop. NaN operands must give NaN.
+pub trait Formula: Copy + Send + Sync + 'static {
     /// The loss.
-    fn value<S: Token, V: Lanes<S>>(&self, simd: S, at: Element<V>) -> V;
+    fn value<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V;
 
     /// Its derivative with respect to `y_pred`.
-    fn gradient<S: Token, V: Lanes<S>>(&self, simd: S, at: Element<V>) -> V;
+    fn gradient<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V;
 
     /// Its second derivative.
-    fn hessian<S: Token, V: Lanes<S>>(&self, simd: S, at: Element<V>) -> V;
+    fn hessian<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V;
 }
 
 impl<L: ElementwiseLoss> Loss for L {
@@ -125,7 +135,7 @@ impl<L: ElementwiseLoss> OnLevel for Evaluation<'_, L> {
     fn run<S: Token>(self, simd: S) -> Self::Output {
         let pass = Pass {
             simd,
-            kernels: self.loss,
+            kernels: &self.loss.formula(),
             domain: self.loss.domain(),
             batch: self.batch,
         };
@@ -159,16 +169,16 @@ trait Kernels<S: Token>: Sync {
     fn double(&self, simd: S, block: Block<'_, f64>);
 }
 
-impl<S: Token, L: ElementwiseLoss> Kernels<S> for L {
+impl<S: Token, F: Formula> Kernels<S> for F {
     fn single(&self, simd: S, block: Block<'_, f32>) {
-        kernel(self, simd, block);
+        kernel(*self, simd, block);
     }
     fn double(&self, simd: S, block: Block<'_, f64>) {
-        kernel(self, simd, block);
+        kernel(*self, simd, block);
     }
 }
 
-fn kernel<S: Token, L: ElementwiseLoss, T: Real>(loss: &L, simd: S, block: Block<'_, T>) {
+fn kernel<S: Token, F: Formula, T: Real>(formula: F, simd: S, block: Block<'_, T>) {
     let Block {
         y_true,
         y_pred,
@@ -184,21 +194,21 @@ fn kernel<S: Token, L: ElementwiseLoss, T: Real>(loss: &L, simd: S, block: Block
                 inputs,
                 [value],
                 #[inline(always)]
-                |at| [loss.value(simd, at)],
+                |at| [formula.value(simd, at)],
             ),
             Results::ValueAndGradient(value, gradient) => on_lanes(
                 simd,
                 inputs,
                 [value, gradient],
                 #[inline(always)]
-                |at| [loss.value(simd, at), loss.gradient(simd, at)],
+                |at| [formula.value(simd, at), formula.gradient(simd, at)],
             ),
             Results::GradientAndHessian(gradient, hessian) => on_lanes(
                 simd,
                 inputs,
                 [gradient, hessian],
                 #[inline(always)]
-                |at| [loss.gradient(simd, at), loss.hessian(simd, at)],
+                |at| [formula.gradient(simd, at), formula.hessian(simd, at)],
             ),
         },
     );
@@ -209,28 +219,41 @@ fn kernel<S: Token, L: ElementwiseLoss, T: Real>(loss: &L, simd: S, block: Block
 fn on_lanes<S: Token, T: Real, const OUTPUTS: usize>(
     simd: S,
     (y_true, y_pred, parameter): (&[T], &[T], Option<&[T]>),
-    mut outputs: [&mut [T]; OUTPUTS],
+    outputs: [&mut [T]; OUTPUTS],
     function: impl Fn(Element<T::Vector<S>>) -> [T::Vector<S>; OUTPUTS],
 ) {
     let lanes = T::Vector::<S>::LEN;
-    let n = y_pred.len();
-    let mut start = 0;
-    while start < n {
-        let end = n.min(start + lanes);
+    let mut outputs = outputs.map(|output| output.chunks_exact_mut(lanes));
+    let mut parameters = parameter.map(|parameter| parameter.chunks(lanes));
+    let (y_true, y_pred) = (y_true.chunks_exact(lanes), y_pred.chunks_exact(lanes));
+    let last = (y_true.remainder(), y_pred.remainder());
+    for (y_true, y_pred) in y_true.zip(y_pred) {
         let results = function(Element {
-            y_true: load_lanes(simd, &y_true[start..end]),
-            y_pred: load_lanes(simd, &y_pred[start..end]),
-            parameter: parameter.map_or_else(
-                #[inline(always)]
-                || T::Vector::<S>::lit(simd, 1.0),
-                #[inline(always)]
-                |parameter| load_lanes(simd, &parameter[start..end]),
-            ),
+            y_true: load_lanes(simd, y_true),
+            y_pred: load_lanes(simd, y_pred),
+            parameter: next_parameter(simd, &mut parameters),
         });
-        for (output, result) in outputs.iter_mut().zip(results) {
-            canonical_nan(simd, result).store_slice(&mut output[start..start + lanes]);
-        }
-        start += lanes;
+        store_lanes(simd, results, &mut outputs);
+    }
+    if !last.0.is_empty() {
+        let results = function(Element {
+            y_true: load_lanes(simd, last.0),
+            y_pred: load_lanes(simd, last.1),
+            parameter: next_parameter(simd, &mut parameters),
+        });
+        store_lanes(simd, results, &mut outputs);
+    }
+}
+
+/// The next vector of the parameter; 1 where there is none.
+#[inline(always)]
+fn next_parameter<S: Token, T: Real>(
+    simd: S,
+    parameters: &mut Option<Chunks<'_, T>>,
+) -> T::Vector<S> {
+    match parameters.as_mut().and_then(Iterator::next) {
+        Some(parameter) => load_lanes(simd, parameter),
+        None => T::Vector::<S>::lit(simd, 1.0),
     }
 }
 
@@ -243,4 +266,18 @@ fn load_lanes<S: Token, T: Real>(simd: S, elements: &[T]) -> T::Vector<S> {
     let mut padded = T::Vector::<S>::splat(simd, T::default());
     padded.as_mut_slice()[..elements.len()].copy_from_slice(elements);
     padded
+}
+
+/// Store a vector for each output.
+#[inline(always)]
+fn store_lanes<S: Token, T: Real, const OUTPUTS: usize>(
+    simd: S,
+    results: [T::Vector<S>; OUTPUTS],
+    outputs: &mut [ChunksExactMut<'_, T>; OUTPUTS],
+) {
+    for (output, result) in outputs.iter_mut().zip(results) {
+        if let Some(target) = output.next() {
+            canonical_nan(simd, result).store_slice(target);
+        }
+    }
 }

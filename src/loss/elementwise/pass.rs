@@ -5,13 +5,17 @@
 //! written in the same pass, straight to where the caller wants them, which may be `y_pred` itself: the
 //! whole block has been read by then. Memory is a few blocks for each thread.
 
-use super::super::call::{Argument, Batch, FirstRefusal, Found, LossError, Refusal, Request};
+use super::super::call::{Argument, Batch, FirstRefusal, LossError, Refusal, Request};
 use super::super::reduction::{Reduction, Scale, Totals};
+use super::blocks::{
+    Buffers, Wanted, exceeds_f32, load, narrow, negative, outside_unit_interval, room,
+};
 use super::computed::{Computed, weigh_values};
-use super::{Block, Kernels, Results, UnitInterval};
-use crate::driver::operand::{Operand, OperandMut};
+use super::{Block, Kernels, UnitInterval};
+use crate::driver::floating_point::FloatingPointGuard;
+use crate::driver::operand::OperandMut;
 use crate::driver::threads::parallel;
-use crate::dtype::Real;
+use crate::dtype::{Dtype, Real};
 use crate::lanes::Token;
 use crate::reduction::exact::{self, ExactSum};
 
@@ -26,113 +30,23 @@ type KeepGoing<'a> = &'a dyn Fn() -> bool;
 /// What a thread has of its own.
 struct Worker<T, N> {
     totals: Totals,
-    y_true: Vec<T>,
-    y_pred: Vec<T>,
-    parameter: Vec<T>,
+    buffers: Buffers<T>,
+    /// For labels that do not fit into `T`.
+    exact: Buffers<f64>,
     weights: Vec<f64>,
-    first: Vec<T>,
-    second: Vec<T>,
     values: Vec<N>,
 }
 
-impl<T, N> Worker<T, N> {
+impl<T: Real, N> Worker<T, N> {
     fn new() -> Self {
         Self {
             totals: Totals::new(),
-            y_true: Vec::new(),
-            y_pred: Vec::new(),
-            parameter: Vec::new(),
+            buffers: Buffers::new(),
+            exact: Buffers::new(),
             weights: Vec::new(),
-            first: Vec::new(),
-            second: Vec::new(),
             values: Vec::new(),
         }
     }
-}
-
-/// The buffer with room for `n` elements, in whole vectors.
-fn room<T: Default + Clone>(buffer: &mut Vec<T>, n: usize) -> &mut [T] {
-    let size = n.next_multiple_of(16);
-    if buffer.len() < size {
-        buffer.resize(size, T::default());
-    }
-    &mut buffer[..size]
-}
-
-/// The elements `start .. start + n` of an operand, through the buffer unless they lie as a slice.
-fn load<'b, S: Token, T: Real>(
-    simd: S,
-    operand: &Operand<'b>,
-    start: usize,
-    n: usize,
-    buffer: &'b mut Vec<T>,
-) -> &'b [T] {
-    if let Some(slice) = operand.as_slice(start, n) {
-        return slice;
-    }
-    let buffer = &mut room(buffer, n)[..n];
-    operand.read(simd, start, buffer);
-    buffer
-}
-
-/// A refusal of an element of a block.
-fn refuse<T: Real>(
-    argument: Argument,
-    start: usize,
-    block: &[T],
-    bad: impl Fn(f64) -> bool,
-    found: impl Fn(f64) -> Found,
-) -> Option<Refusal> {
-    block
-        .iter()
-        .map(|&value| value.into())
-        .enumerate()
-        .find(|&(_, value)| bad(value))
-        .map(|(i, value)| Refusal {
-            argument,
-            position: start + i,
-            found: found(value),
-        })
-}
-
-/// The first element outside `[0, 1]`.
-fn outside_unit_interval<S: Token, T: Real>(
-    simd: S,
-    argument: Argument,
-    start: usize,
-    block: &[T],
-) -> Option<Refusal> {
-    let (zero, one) = (T::nearest(0.0), T::nearest(1.0));
-    let count = simd.vectorize(
-        #[inline(always)]
-        || {
-            block.iter().fold(0_u32, |count, &value| {
-                count + u32::from(value < zero) + u32::from(value > one)
-            })
-        },
-    );
-    if count == 0 {
-        return None;
-    }
-    let bad = |value: f64| !(0.0..=1.0).contains(&value) && !value.is_nan();
-    refuse(argument, start, block, bad, Found::OutsideUnitInterval)
-}
-
-/// The first weight below 0.
-fn negative<S: Token>(simd: S, start: usize, block: &[f64]) -> Option<Refusal> {
-    let count = simd.vectorize(
-        #[inline(always)]
-        || {
-            block
-                .iter()
-                .fold(0_u32, |count, &value| count + u32::from(value < 0.0))
-        },
-    );
-    if count == 0 {
-        return None;
-    }
-    let bad = |value: f64| value < 0.0;
-    refuse(Argument::SampleWeight, start, block, bad, Found::Negative)
 }
 
 pub(super) struct Pass<'a, S: Token> {
@@ -144,6 +58,7 @@ pub(super) struct Pass<'a, S: Token> {
 
 /// What the main pass does with each block.
 struct Plan<'a> {
+    wanted: Wanted,
     values: Option<OperandMut<'a>>,
     gradient: Option<OperandMut<'a>>,
     hessian: Option<OperandMut<'a>>,
@@ -160,9 +75,10 @@ impl<S: Token> Pass<'_, S> {
     ) -> Result<Totals, LossError> {
         let n = self.batch.y_pred.len();
         let weighted = self.batch.sample_weight.is_some();
-        let (plan, totals) = match request {
+        let (plan, mut totals) = match request {
             Request::Value { values } => {
                 let plan = Plan {
+                    wanted: Wanted::Value,
                     values,
                     gradient: None,
                     hessian: None,
@@ -178,7 +94,7 @@ impl<S: Token> Pass<'_, S> {
                 keep_if_refused,
             } => {
                 if keep_if_refused && (self.domain.y_true || self.domain.y_pred) {
-                    self.check::<T>(keep_going)?;
+                    self.check(keep_going)?;
                 }
                 // The divisor of the mean is needed before the first gradient.
                 let weigh_first = weighted && (keep_if_refused || reduction == Reduction::Mean);
@@ -188,6 +104,7 @@ impl<S: Token> Pass<'_, S> {
                     self.before_weights(n)
                 };
                 let plan = Plan {
+                    wanted: Wanted::ValueAndGradient,
                     values,
                     gradient: Some(gradient),
                     hessian: None,
@@ -198,6 +115,7 @@ impl<S: Token> Pass<'_, S> {
             }
             Request::GradientHessian { gradient, hessian } => {
                 let plan = Plan {
+                    wanted: Wanted::GradientAndHessian,
                     values: None,
                     gradient: Some(gradient),
                     hessian: Some(hessian),
@@ -207,13 +125,13 @@ impl<S: Token> Pass<'_, S> {
                 (plan, Totals::new())
             }
         };
-        let workers = self.blocks(keep_going, Worker::<T, N>::new, |worker, start, n| {
-            self.block(worker, &plan, start, n)
-        })?;
-        Ok(workers.iter().fold(totals, |mut totals, worker| {
-            totals.merge(&worker.totals);
-            totals
-        }))
+        self.blocks(
+            keep_going,
+            Worker::<T, N>::new,
+            |worker, start, n| self.block(worker, &plan, start, n),
+            |worker| totals.merge(&worker.totals),
+        )?;
+        Ok(totals)
     }
 
     /// The totals of `n` elements but for their values, and but for their weights where they have any.
@@ -228,15 +146,26 @@ impl<S: Token> Pass<'_, S> {
         }
     }
 
-    /// Pass over all elements in blocks, on all threads, up to the first refusal.
+    /// Pass over all elements in blocks, on all threads, up to the first refusal; then `finish` each
+    /// thread's worker.
     fn blocks<W: Send>(
         &self,
         keep_going: KeepGoing<'_>,
         worker: impl Fn() -> W + Sync,
         block: impl Fn(&mut W, usize, usize) -> Result<(), Refusal> + Sync,
-    ) -> Result<Vec<W>, LossError> {
-        let refused = FirstRefusal::default();
+        mut finish: impl FnMut(W),
+    ) -> Result<(), LossError> {
         let n = self.batch.y_pred.len();
+        if n <= GRAIN {
+            let _environment = FloatingPointGuard::new();
+            let mut worker = worker();
+            for start in (0..n).step_by(BLOCK) {
+                block(&mut worker, start, BLOCK.min(n - start)).map_err(LossError::Refused)?;
+            }
+            finish(worker);
+            return Ok(());
+        }
+        let refused = FirstRefusal::default();
         let workers = parallel(n, GRAIN, keep_going, worker, |worker, range| {
             for start in range.clone().step_by(BLOCK) {
                 if refused.precedes(start) {
@@ -249,24 +178,29 @@ impl<S: Token> Pass<'_, S> {
             }
         })?;
         refused.into_result()?;
-        Ok(workers)
+        workers.into_iter().for_each(finish);
+        Ok(())
     }
 
     /// Check all operands but the weights.
-    fn check<T: Computed>(&self, keep_going: KeepGoing<'_>) -> Result<(), LossError> {
-        self.blocks(keep_going, Worker::<T, T>::new, |worker, start, n| {
-            let batch = self.batch;
-            if self.domain.y_true {
-                let y_true = load(self.simd, &batch.y_true, start, n, &mut worker.y_true);
-                self.check_block(Argument::YTrue, start, y_true)?;
-            }
-            if self.domain.y_pred {
-                let y_pred = load(self.simd, &batch.y_pred, start, n, &mut worker.y_pred);
-                self.check_block(Argument::YPred, start, y_pred)?;
-            }
-            Ok(())
-        })?;
-        Ok(())
+    fn check(&self, keep_going: KeepGoing<'_>) -> Result<(), LossError> {
+        self.blocks(
+            keep_going,
+            Buffers::<f64>::new,
+            |buffers, start, n| {
+                let (batch, buffers) = (self.batch, &mut buffers.operands);
+                if self.domain.y_true {
+                    let y_true = load(self.simd, &batch.y_true, start, n, &mut buffers.y_true);
+                    self.check_block(Argument::YTrue, start, y_true)?;
+                }
+                if self.domain.y_pred {
+                    let y_pred = load(self.simd, &batch.y_pred, start, n, &mut buffers.y_pred);
+                    self.check_block(Argument::YPred, start, y_pred)?;
+                }
+                Ok(())
+            },
+            drop,
+        )
     }
 
     fn check_block<T: Real>(
@@ -284,21 +218,19 @@ impl<S: Token> Pass<'_, S> {
     /// Check and add the weights.
     fn weigh(&self, keep_going: KeepGoing<'_>) -> Result<Totals, LossError> {
         let mut totals = self.before_weights(self.batch.y_pred.len());
-        let workers = self.blocks(
+        self.blocks(
             keep_going,
             || (ExactSum::new(), Vec::new()),
-            |(sum, buffer), start, n| self.weights(sum, buffer, start, n).map(|_| ()),
+            |(sum, buffer), start, n| self.weights(Some(sum), buffer, start, n).map(|_| ()),
+            |(sum, _)| totals.weight.merge(&sum),
         )?;
-        for (sum, _) in workers {
-            totals.weight.merge(&sum);
-        }
         Ok(totals)
     }
 
-    /// The weights of a block, checked and added to `sum`.
+    /// The weights of a block, checked, and added to `sum` if there is one.
     fn weights<'b>(
         &'b self,
-        sum: &mut ExactSum,
+        sum: Option<&mut ExactSum>,
         buffer: &'b mut Vec<f64>,
         start: usize,
         n: usize,
@@ -310,7 +242,9 @@ impl<S: Token> Pass<'_, S> {
         if let Some(refusal) = negative(self.simd, start, weights) {
             return Err(refusal);
         }
-        sum.add_f64_slice(self.simd, weights);
+        if let Some(sum) = sum {
+            sum.add_f64_slice(self.simd, weights);
+        }
         Ok(Some(weights))
     }
 
@@ -323,40 +257,38 @@ impl<S: Token> Pass<'_, S> {
         n: usize,
     ) -> Result<(), Refusal> {
         let (simd, batch) = (self.simd, self.batch);
-        let y_true = load(simd, &batch.y_true, start, n, &mut worker.y_true);
-        if self.domain.y_true {
-            self.check_block(Argument::YTrue, start, y_true)?;
-        }
-        let y_pred = load(simd, &batch.y_pred, start, n, &mut worker.y_pred);
+        let Buffers {
+            operands,
+            first,
+            second,
+        } = &mut worker.buffers;
+        let mut representable = true;
+        let y_true = if T::DTYPE == Dtype::Float32 && exceeds_f32(batch.y_true.dtype()) {
+            let exact = &mut worker.exact.operands.y_true;
+            let exact = load(simd, &batch.y_true, start, n, exact);
+            if self.domain.y_true {
+                self.check_block(Argument::YTrue, start, exact)?;
+            }
+            let rounded = &mut room(&mut operands.y_true, n)[..n];
+            representable = narrow(simd, exact, rounded);
+            rounded
+        } else {
+            let y_true = load(simd, &batch.y_true, start, n, &mut operands.y_true);
+            if self.domain.y_true {
+                self.check_block(Argument::YTrue, start, y_true)?;
+            }
+            y_true
+        };
+        let y_pred = load(simd, &batch.y_pred, start, n, &mut operands.y_pred);
         if self.domain.y_pred {
             self.check_block(Argument::YPred, start, y_pred)?;
         }
         let parameter = batch
             .parameter
             .as_ref()
-            .map(|operand| load(simd, operand, start, n, &mut worker.parameter));
-        let weights = if plan.add_weights {
-            self.weights(&mut worker.totals.weight, &mut worker.weights, start, n)?
-        } else {
-            match &batch.sample_weight {
-                None => None,
-                Some(operand) => {
-                    let weights = load(simd, operand, start, n, &mut worker.weights);
-                    match negative(simd, start, weights) {
-                        Some(refusal) => return Err(refusal),
-                        None => Some(weights),
-                    }
-                }
-            }
-        };
-        let first = room(&mut worker.first, n);
-        let derivatives = plan.gradient.is_some();
-        let second = room(&mut worker.second, if derivatives { n } else { 0 });
-        let results = match (&plan.gradient, &plan.hessian) {
-            (None, _) => Results::Value(first),
-            (Some(_), None) => Results::ValueAndGradient(first, second),
-            (Some(_), Some(_)) => Results::GradientAndHessian(first, second),
-        };
+            .map(|operand| load(simd, operand, start, n, &mut operands.parameter));
+        let sum = plan.add_weights.then_some(&mut worker.totals.weight);
+        let weights = self.weights(sum, &mut worker.weights, start, n)?;
         T::evaluate(
             self.kernels,
             simd,
@@ -364,18 +296,27 @@ impl<S: Token> Pass<'_, S> {
                 y_true,
                 y_pred,
                 parameter,
-                results,
+                results: plan.wanted.results(first, second, n),
             },
         );
+        if !representable {
+            self.correct(&mut worker.exact, plan.wanted, start, y_true, first, second);
+        }
 
-        let (first, second) = (&mut worker.first[..n], &mut worker.second);
+        let first = &mut first[..n];
         if let (Some(gradient), Some(hessian)) = (&plan.gradient, &plan.hessian) {
             self.derivative(gradient, start, first, Scale::ONE, weights);
             self.derivative(hessian, start, &mut second[..n], Scale::ONE, weights);
             return Ok(());
         }
-        let values = &mut room(&mut worker.values, n)[..n];
-        weigh_values(simd, first, weights, values);
+        let values = match N::alike(first) {
+            Some(values) if weights.is_none() => values,
+            _ => {
+                let values = &mut room(&mut worker.values, n)[..n];
+                weigh_values(simd, first, weights, values);
+                values
+            }
+        };
         N::add_to(&mut worker.totals.sum, simd, values);
         if let Some(target) = &plan.values {
             // SAFETY: these elements belong to this block, and no other thread has the block.
@@ -385,6 +326,44 @@ impl<S: Token> Pass<'_, S> {
             self.derivative(gradient, start, &mut second[..n], plan.scale, weights);
         }
         Ok(())
+    }
+
+    /// Replace the results of labels that were rounded: `1 - y` would keep few digits of a soft label.
+    #[cold]
+    #[inline(never)]
+    fn correct<T: Computed>(
+        &self,
+        exact: &mut Buffers<f64>,
+        wanted: Wanted,
+        start: usize,
+        rounded: &[T],
+        first: &mut [T],
+        second: &mut [T],
+    ) {
+        let (simd, batch, n) = (self.simd, self.batch, rounded.len());
+        let operands = &mut exact.operands;
+        let y_true = load(simd, &batch.y_true, start, n, &mut operands.y_true);
+        let y_pred = load(simd, &batch.y_pred, start, n, &mut operands.y_pred);
+        let parameter = batch
+            .parameter
+            .as_ref()
+            .map(|operand| load(simd, operand, start, n, &mut operands.parameter));
+        let results = wanted.results(&mut exact.first, &mut exact.second, n);
+        let block = Block {
+            y_true,
+            y_pred,
+            parameter,
+            results,
+        };
+        self.kernels.double(simd, block);
+        for (i, (&rounded, &label)) in rounded.iter().zip(y_true).enumerate() {
+            if rounded.into() != label {
+                first[i] = T::nearest(exact.first[i]);
+                if wanted != Wanted::Value {
+                    second[i] = T::nearest(exact.second[i]);
+                }
+            }
+        }
     }
 
     /// Scale a block of derivatives and write it.

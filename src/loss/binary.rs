@@ -1,0 +1,327 @@
+//! Losses of independent yes/no labels.
+//!
+//! Nothing is computed as a difference of two things that may be close: `1 - y` is carried in two
+//! parts, `1 - sigmoid(x)` is `sigmoid(-x)`, and from logits
+//!
+//! `-a log sigmoid(x) - b log sigmoid(-x) = (a + b) log(1 + e^-|x|) + |x| (b if x > 0 else a)`
+//!
+//! is a sum of terms that are not negative, with one exponential and one logarithm in all. `a` and `b`
+//! are the weights of the two outcomes: `a = pos_weight y'`, `b = 1 - y'`, `y' = (1 - s) y + s / 2`.
+
+use super::{
+    Element, ElementwiseLoss, Formula, OptionError, UnitInterval, check_range, define_loss,
+};
+use crate::lanes::{Lanes, Token};
+use crate::math::exp::{exp, parts_bound};
+use crate::math::log::{log, log1p, log1p_parts};
+use crate::math::logistic::{decay, reciprocal_of_one_plus};
+use crate::math::twofold::{fast_two_sum, multiply, multiply_rounded, two_product, two_sum};
+use fearless_simd::prelude::*;
+
+define_loss! {
+    "binary_crossentropy":
+    /// `-pos_weight y' log p - (1 - y') log(1 - p)`, with `y' = (1 - s) y + s / 2`.
+    pub struct BinaryCrossentropy {
+        /// Whether `y_pred` is the logit of `p`.
+        from_logits: bool = false,
+        /// `s`.
+        label_smoothing: f64 = 0.0,
+        /// Weight of the `y = 1` term: one number, or one for each label.
+        pos_weight: Option<Vec<f64>> = None,
+        /// Probabilities are clipped to `[epsilon, 1 - epsilon]`.
+        epsilon: f64 = 0.0,
+    }
+}
+
+impl BinaryCrossentropy {
+    /// Whether the labels are used as they are.
+    fn plain(&self) -> bool {
+        self.label_smoothing == 0.0 && self.pos_weight.is_none()
+    }
+}
+
+impl ElementwiseLoss for BinaryCrossentropy {
+    type Formula = BinaryFormula;
+    const REGRESSION: bool = false;
+
+    fn domain(&self) -> UnitInterval {
+        UnitInterval {
+            y_true: true,
+            y_pred: !self.from_logits,
+        }
+    }
+
+    fn in_double(&self) -> bool {
+        !self.from_logits || !self.plain()
+    }
+
+    fn check_options(&self) -> Result<(), OptionError> {
+        check_range("label_smoothing", self.label_smoothing, 0.0, 1.0)?;
+        check_range("epsilon", self.epsilon, 0.0, 0.5)?;
+        for &weight in self.pos_weight.iter().flatten() {
+            check_range("pos_weight", weight, 0.0, f64::INFINITY)?;
+        }
+        Ok(())
+    }
+
+    fn per_label_option(&self) -> Option<(&'static str, &[f64])> {
+        self.pos_weight
+            .as_deref()
+            .map(|weights| ("pos_weight", weights))
+    }
+
+    fn formula(&self) -> BinaryFormula {
+        let keep = 1.0 - self.label_smoothing;
+        BinaryFormula {
+            from_logits: self.from_logits,
+            plain: self.plain(),
+            keep,
+            keep_low: (1.0 - keep) - self.label_smoothing,
+            shift: self.label_smoothing / 2.0,
+            epsilon: self.epsilon,
+        }
+    }
+}
+
+/// Binary cross-entropy with these options.
+#[derive(Clone, Copy, Debug)]
+pub struct BinaryFormula {
+    from_logits: bool,
+    /// Whether the labels are used as they are: `a = y`, `b = 1 - y`.
+    plain: bool,
+    /// `1 - s`, in two parts.
+    keep: f64,
+    keep_low: f64,
+    /// `s / 2`.
+    shift: f64,
+    epsilon: f64,
+}
+
+/// An unevaluated sum of two lanes.
+type Twofold<V> = (V, V);
+
+/// The weights of the two outcomes, not negative, in two parts each.
+struct Outcomes<V> {
+    /// `a`.
+    positive: Twofold<V>,
+    /// `b`.
+    negative: Twofold<V>,
+}
+
+impl<V> Outcomes<V> {
+    /// Both, rounded.
+    #[inline(always)]
+    fn rounded<S: Token>(&self) -> (V, V)
+    where
+        V: Lanes<S>,
+    {
+        (
+            self.positive.0 + self.positive.1,
+            self.negative.0 + self.negative.1,
+        )
+    }
+}
+
+/// A probability and whether it was outside of `[epsilon, 1 - epsilon]`.
+struct Clipped<V, M> {
+    outside: M,
+    above: M,
+    /// The probability, or `epsilon` for both bounds.
+    inside: V,
+}
+
+impl BinaryFormula {
+    #[inline(always)]
+    fn outcomes<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> Outcomes<V> {
+        let (zero, one) = (V::lit(simd, 0.0), V::lit(simd, 1.0));
+        let y = (at.y_true, zero);
+        let complement = fast_two_sum(one, -at.y_true);
+        if self.plain {
+            return Outcomes {
+                positive: y,
+                negative: complement,
+            };
+        }
+        Outcomes {
+            positive: multiply(self.smooth(simd, y), (at.parameter, zero)),
+            negative: self.smooth(simd, complement),
+        }
+    }
+
+    /// `(1 - s) y + s / 2`.
+    #[inline(always)]
+    fn smooth<S: Token, V: Lanes<S>>(self, simd: S, y: Twofold<V>) -> Twofold<V> {
+        let keep = (V::lit(simd, self.keep), V::lit(simd, self.keep_low));
+        let (scaled, error) = multiply(y, keep);
+        let (sum, sum_error) = two_sum(scaled, V::lit(simd, self.shift));
+        (sum, sum_error + error)
+    }
+
+    #[inline(always)]
+    fn value_from_logits<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
+        let zero = V::lit(simd, 0.0);
+        let Outcomes { positive, negative } = self.outcomes(simd, at);
+        let x = at.y_pred;
+        let against_negative = x.simd_gt(zero);
+        // The weight of the outcome that x speaks against, and |x| where that counts.
+        let share = against_negative.select(negative.0, positive.0);
+        let share_low = against_negative.select(negative.1, positive.1);
+        let size = x.abs();
+        let distance = share.simd_eq(zero).select(zero, size);
+
+        let e = decay(simd, x);
+        let logarithm = log1p_parts(simd, e.0, e.1);
+        let (near, near_low, sum) = if self.plain {
+            (logarithm.0, logarithm.1, V::lit(simd, 1.0))
+        } else {
+            let (sum, error) = two_sum(positive.0, negative.0);
+            let sum = (sum, error + (positive.1 + negative.1));
+            let (near, near_low) = multiply(sum, logarithm);
+            (near, near_low, sum.0)
+        };
+        // Two roundings where both terms are there, one where the prediction is right: at most 1 ULP.
+        let near = distance.fma(share_low, near + near_low);
+        let value = distance.fma(share, near);
+        // Far out log(1 + e^-|x|) is e^-|x|, which may be subnormal; infinite terms have no low parts.
+        let regular =
+            size.simd_le(parts_bound::<S, V>(simd)) & value.simd_lt(V::lit(simd, f64::INFINITY));
+        if regular.all_true() {
+            return value;
+        }
+        let near = sum * exp(simd, -size);
+        let precise = distance.fma(share, distance.fma(share_low, near));
+        let limit = distance.fma(share, near);
+        regular.select(value, precise.is_finite().select(precise, limit))
+    }
+
+    #[inline(always)]
+    fn value_from_probabilities<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
+        let Outcomes { positive, negative } = self.outcomes(simd, at);
+        let Clipped { above, inside, .. } = self.clip(simd, at.y_pred);
+        // The logarithms of the nearer bound and of its complement; above, they change places.
+        let (log_p, log_q) = (log(simd, inside), log1p(simd, -inside));
+        let (log_p, log_q) = (above.select(log_q, log_p), above.select(log_p, log_q));
+        let (a, a_low) = information(simd, positive, log_p);
+        let (b, b_low) = information(simd, negative, log_q);
+        let (sum, error) = two_sum(a, b);
+        let value = sum + (error + (a_low + b_low));
+        // Where infinities take part, the error terms mean nothing. No value is negative: -log 1 = -0.
+        let regular = value.abs().simd_lt(V::lit(simd, f64::INFINITY));
+        with_nan_of(at.y_pred, regular.select(value, sum).abs())
+    }
+
+    /// `p` in `[epsilon, 1 - epsilon]`.
+    #[inline(always)]
+    fn clip<S: Token, V: Lanes<S>>(self, simd: S, p: V) -> Clipped<V, V::Mask> {
+        let epsilon = V::lit(simd, self.epsilon);
+        // 1 - p is exact where this may be true, 1 - epsilon would not be.
+        let above = (V::lit(simd, 1.0) - p).simd_lt(epsilon);
+        let outside = p.simd_lt(epsilon) | above;
+        Clipped {
+            outside,
+            above,
+            inside: outside.select(epsilon, p),
+        }
+    }
+
+    /// A derivative with respect to probabilities: 0 where they are clipped.
+    #[inline(always)]
+    fn unless_clipped<S: Token, V: Lanes<S>>(self, simd: S, p: V, derivative: V) -> V {
+        let clipped = self.clip(simd, p).outside;
+        clipped.select(V::lit(simd, 0.0), with_nan_of(p, derivative))
+    }
+}
+
+/// `-share log(...)`, 0 for no share whatever the logarithm.
+#[inline(always)]
+fn information<S: Token, V: Lanes<S>>(
+    simd: S,
+    (share, share_low): Twofold<V>,
+    logarithm: V,
+) -> Twofold<V> {
+    let zero = V::lit(simd, 0.0);
+    let bits = share.simd_eq(zero).select(zero, -logarithm);
+    let (product, error) = two_product(share, bits);
+    (product, bits.fma(share_low, error))
+}
+
+/// `result`, or NaN where `x` is: a term that is left out must not lose it.
+#[inline(always)]
+fn with_nan_of<S: Token, V: Lanes<S>>(x: V, result: V) -> V {
+    x.is_nan().select(x, result)
+}
+
+/// `(sigmoid(x), sigmoid(-x))`, each rounded once.
+#[inline(always)]
+fn sigmoids<S: Token, V: Lanes<S>>(simd: S, x: V) -> (V, V) {
+    let e = decay(simd, x);
+    let q = reciprocal_of_one_plus(simd, e);
+    let near_one = q.0 + q.1;
+    let mut small = multiply_rounded(e, q);
+    let far = x.abs().simd_gt(parts_bound::<S, V>(simd));
+    if far.any_true() {
+        small = far.select(exp(simd, -x.abs()), small);
+    }
+    let positive = x.simd_gt(V::lit(simd, 0.0));
+    (
+        positive.select(near_one, small),
+        positive.select(small, near_one),
+    )
+}
+
+/// `share / (p p)`, 0 for no share.
+#[inline(always)]
+fn over_square<S: Token, V: Lanes<S>>(simd: S, share: V, p: V) -> V {
+    let zero = V::lit(simd, 0.0);
+    share.simd_eq(zero).select(zero, share / p / p)
+}
+
+impl Formula for BinaryFormula {
+    #[inline(always)]
+    fn value<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
+        if self.from_logits {
+            self.value_from_logits(simd, at)
+        } else {
+            self.value_from_probabilities(simd, at)
+        }
+    }
+
+    /// From logits `b sigmoid(x) - a sigmoid(-x)`: one term for hard labels. From probabilities
+    /// `b / (1 - p) - a / p`, for soft labels as `(b p - a (1 - p)) / (p (1 - p))` with the difference of
+    /// the exact products.
+    #[inline(always)]
+    fn gradient<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
+        let zero = V::lit(simd, 0.0);
+        let outcomes = self.outcomes(simd, at);
+        let (a, b) = outcomes.rounded();
+        let p = at.y_pred;
+        if self.from_logits {
+            let (to_positive, to_negative) = sigmoids(simd, p);
+            return b.fma(to_positive, -(a * to_negative));
+        }
+        let q = fast_two_sum(V::lit(simd, 1.0), -p);
+        let (high, high_low) = multiply(outcomes.negative, (p, zero));
+        let (low, low_low) = multiply(outcomes.positive, q);
+        let (difference, error) = two_sum(high, -low);
+        let both = difference + (error + (high_low - low_low));
+        let (certain, impossible) = (b.simd_eq(zero), a.simd_eq(zero));
+        let numerator = certain.select(-a, impossible.select(b, both));
+        let denominator = certain.select(p, impossible.select(q.0, p * q.0));
+        let slope = (certain & impossible).select(zero, numerator / denominator);
+        self.unless_clipped(simd, p, slope)
+    }
+
+    /// From logits `(a + b) p (1 - p)`, from probabilities `b / (1 - p)^2 + a / p^2`.
+    #[inline(always)]
+    fn hessian<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
+        let (a, b) = self.outcomes(simd, at).rounded();
+        let p = at.y_pred;
+        if self.from_logits {
+            let (to_positive, to_negative) = sigmoids(simd, p);
+            return (a + b) * (to_positive * to_negative);
+        }
+        let q = V::lit(simd, 1.0) - p;
+        let bend = over_square(simd, b, q) + over_square(simd, a, p);
+        self.unless_clipped(simd, p, bend)
+    }
+}
