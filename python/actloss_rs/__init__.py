@@ -6,17 +6,22 @@ and, in `actloss_rs.losses`, classes; derivatives are in `actloss_rs.backward`.
 
 from actloss_rs._core import __version__
 from actloss_rs.activations import *  # noqa: F403
+from actloss_rs.decision import predict_binary
+from actloss_rs.loss_functions import *  # noqa: F403
 from actloss_rs.threads import get_num_threads, num_threads, set_num_threads, simd_level
 
-from . import activations, backward
+from . import activations, backward, loss_functions, losses
 
 __all__ = [
     "__version__",
     "activations",
     "backward",
     "get_num_threads",
+    "losses",
     "num_threads",
+    "predict_binary",
     "set_num_threads",
     "simd_level",
 ]
 __all__ += activations.__all__
+__all__ += loss_functions.__all__

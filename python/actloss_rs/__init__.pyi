@@ -34,16 +34,21 @@ from actloss_rs.activations import tanh as tanh
 from actloss_rs.activations import tanh_shrink as tanh_shrink
 from actloss_rs.activations import threshold as threshold
 from actloss_rs.activations import thresholded_relu as thresholded_relu
+from actloss_rs.decision import predict_binary as predict_binary
+from actloss_rs.loss_functions import binary_crossentropy as binary_crossentropy
+from actloss_rs.loss_functions import mean_squared_error as mean_squared_error
 from actloss_rs.threads import num_threads as num_threads
 from actloss_rs.threads import simd_level as simd_level
 
 from . import activations as activations
 from . import backward as backward
+from . import losses as losses
 
 __all__ = [
     "__version__",
     "activations",
     "backward",
+    "binary_crossentropy",
     "celu",
     "elu",
     "erf",
@@ -59,8 +64,11 @@ __all__ = [
     "leaky_relu",
     "log1p",
     "log_sigmoid",
+    "losses",
+    "mean_squared_error",
     "mish",
     "num_threads",
+    "predict_binary",
     "prelu",
     "relu",
     "relu6",

@@ -1,11 +1,22 @@
+from collections.abc import Iterable
+from typing import Any, Self, final
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from actloss_rs._typing import Reduction
 
 __all__ = [
     "SIMD_LEVEL",
+    "Loss",
+    "LossMetric",
     "__version__",
     "_panics",
+    "above_threshold",
     "backward_ufuncs",
+    "evaluate_loss",
     "get_num_threads",
+    "losses",
     "parameters",
     "set_num_threads",
     "ufuncs",
@@ -20,3 +31,50 @@ parameters: dict[str, list[tuple[str, float | None]]]
 
 def get_num_threads() -> int: ...
 def set_num_threads(n: int, /) -> None: ...
+def evaluate_loss(
+    name: str,
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    sample_weight: ArrayLike | None,
+    reduction: Reduction,
+    /,
+    *options: Any,
+) -> Any: ...
+def above_threshold(y_pred: ArrayLike, threshold: float, from_logits: bool, /) -> NDArray[np.bool_]: ...
+
+losses: dict[str, dict[str, Any]]
+
+class Loss:
+    def __new__(cls, name: str, reduction: Reduction, /, *options: Any) -> Self: ...
+    def __call__(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        out: NDArray[Any] | None = None,
+    ) -> tuple[Any, NDArray[Any]]: ...
+    def gradient_hessian(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> tuple[NDArray[Any], NDArray[Any]]: ...
+    def metric(self) -> LossMetric: ...
+    def __getattribute__(self, name: str, /) -> Any: ...
+    def __getnewargs_ex__(self) -> tuple[tuple[()], dict[str, Any]]: ...
+
+@final
+class LossMetric:
+    @property
+    def count(self) -> int: ...
+    def update_state(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> None: ...
+    def merge_state(self, metrics: Iterable[LossMetric]) -> None: ...
+    def result(self) -> np.float64: ...
+    def reset_state(self) -> None: ...
+    def to_bytes(self) -> bytes: ...
+    @staticmethod
+    def from_bytes(data: bytes) -> LossMetric: ...
+    def __reduce__(self) -> tuple[Any, tuple[bytes]]: ...

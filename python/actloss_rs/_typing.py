@@ -1,7 +1,7 @@
 """Types of the public objects that are made at run time."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from numpy.typing import ArrayLike, DTypeLike
 
@@ -47,3 +47,7 @@ class Gradient(Protocol):
         subok: bool = True,
         signature: str | Sequence[DTypeLike | None] | None = None,
     ) -> Any: ...
+
+
+Reduction: TypeAlias = Literal["mean"] | Literal["sum"] | Literal["sum_over_batch_size"] | Literal["none"]
+"""How a loss reduces its per-sample values. (A union, since stubtest takes a Literal of several for one.)"""

@@ -1,5 +1,11 @@
 //! The Python extension module `actloss_rs._core`: the one part that knows Python and NumPy.
 
+mod arrays;
+mod decision;
+mod loss_call;
+mod loss_error;
+mod loss_metric;
+mod losses;
 mod threads;
 mod ufunc;
 
@@ -15,5 +21,7 @@ fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("SIMD_LEVEL", level.name())?;
     threads::register(module)?;
     ufunc::register(module)?;
+    losses::register(module)?;
+    decision::register(module)?;
     Ok(())
 }

@@ -1,0 +1,421 @@
+//! One call of a loss from Python: shapes and types checked once, operands made, the GIL released.
+
+use super::arrays::{Array, float64, tuple};
+use super::loss_error::{Context, loss_error};
+use crate::driver::operand::Operand;
+use crate::dtype::Dtype;
+use crate::level::Level;
+use crate::loss::{Batch, Labels, Loss, Reduction, Request, Totals};
+use pyo3::exceptions::{PyRuntimeWarning, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use std::cell::RefCell;
+
+/// Elements from which on the GIL is released: less work than that is done sooner than another thread
+/// could make use of it.
+const RELEASE_GIL_FROM: usize = 1 << 11;
+
+/// The arguments of a call, checked against each other.
+pub(super) struct Arguments<'py> {
+    y_true: Array<'py>,
+    y_pred: Array<'py>,
+    sample_weight: Option<Array<'py>>,
+    labels: Labels,
+    /// The class axis of `y_pred`.
+    axis: usize,
+    classes: usize,
+    /// The shape of the per-sample values.
+    samples: Vec<usize>,
+    /// The computation type.
+    computation: Dtype,
+}
+
+impl<'py> Arguments<'py> {
+    pub(super) fn new(
+        loss: &dyn Loss,
+        y_true: &Bound<'py, PyAny>,
+        y_pred: &Bound<'py, PyAny>,
+        sample_weight: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Self> {
+        let y_true = Array::new(y_true, "y_true")?;
+        let y_pred = Array::new(y_pred, "y_pred")?;
+        let sample_weight = sample_weight
+            .map(|weight| Array::new(weight, "sample_weight"))
+            .transpose()?;
+        let labels = loss.labels();
+        let (axis, classes) = match labels {
+            Labels::Elements => (0, 1),
+            Labels::Distribution | Labels::ClassIds => class_axis(loss.axis(), y_pred.shape())?,
+        };
+        let mut samples = y_pred.shape().to_vec();
+        if labels != Labels::Elements {
+            samples.remove(axis);
+        }
+        let promoted = loss.promotes() && y_true.dtype == Dtype::Float64 && !y_true.weak;
+        let double = !y_pred.dtype.is_float() || y_pred.dtype == Dtype::Float64 || promoted;
+        let arguments = Self {
+            y_true,
+            y_pred,
+            sample_weight,
+            labels,
+            axis,
+            classes,
+            samples,
+            computation: if double {
+                Dtype::Float64
+            } else {
+                Dtype::Float32
+            },
+        };
+        arguments.check_labels()?;
+        arguments.check_weight()?;
+        Ok(arguments)
+    }
+
+    fn check_labels(&self) -> PyResult<()> {
+        let (y_true, y_pred) = (self.y_true.shape(), self.y_pred.shape());
+        match self.labels {
+            Labels::Elements if y_true.is_empty() || y_true == y_pred => Ok(()),
+            Labels::Distribution if y_true == y_pred => Ok(()),
+            Labels::Elements | Labels::Distribution => {
+                let column = |a: &[usize], b: &[usize]| match (a, b) {
+                    (&[n], &[m, 1]) | (&[m, 1], &[n]) => n == m,
+                    _ => false,
+                };
+                Err(PyValueError::new_err(format!(
+                    "y_true has shape {} but y_pred has shape {}{}",
+                    tuple(y_true),
+                    tuple(y_pred),
+                    if column(y_true, y_pred) {
+                        ": a vector against a column, which NumPy would broadcast to a matrix; reshape \
+                         one of them, as with .ravel()"
+                    } else {
+                        "; they must be equal"
+                    }
+                )))
+            }
+            Labels::ClassIds => {
+                if self.y_true.dtype.is_float() {
+                    return Err(PyTypeError::new_err(format!(
+                        "y_true has dtype {}, but class ids are integers: pass y_true.astype(int), or \
+                         one-hot labels to categorical_crossentropy",
+                        self.y_true.dtype.name()
+                    )));
+                }
+                let mut kept = self.samples.clone();
+                kept.insert(self.axis, 1);
+                if y_true == self.samples || y_true == kept {
+                    return Ok(());
+                }
+                Err(PyValueError::new_err(format!(
+                    "y_true has shape {} but y_pred has shape {}: with the classes along axis {} the class \
+                     ids must have shape {} or {}",
+                    tuple(y_true),
+                    tuple(y_pred),
+                    self.axis,
+                    tuple(&self.samples),
+                    tuple(&kept),
+                )))
+            }
+        }
+    }
+
+    fn check_weight(&self) -> PyResult<()> {
+        match &self.sample_weight {
+            Some(weight) if !self.samples.starts_with(weight.shape()) => {
+                Err(PyValueError::new_err(format!(
+                    "sample_weight has shape {}; expected the shape of the per-sample values, {}, or of \
+                     their leading axes",
+                    tuple(weight.shape()),
+                    tuple(&self.samples)
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The type of the gradient.
+    fn gradient_dtype(&self) -> Dtype {
+        if self.y_pred.dtype.is_float() {
+            self.y_pred.dtype
+        } else {
+            Dtype::Float64
+        }
+    }
+
+    /// An array of `y_pred`'s shape, with the class axis moved to the end.
+    fn rows(&self, array: &Array<'py>) -> (Vec<usize>, Vec<isize>) {
+        let mut layout = (array.shape().to_vec(), array.strides().to_vec());
+        if self.labels != Labels::Elements {
+            layout.0[self.axis..].rotate_left(1);
+            layout.1[self.axis..].rotate_left(1);
+        }
+        layout
+    }
+
+    /// The batch, with the numbers of an option that has one for each label.
+    fn batch<'a>(&'a self, per_label: Option<(&str, &'a [f64])>) -> PyResult<Batch<'a>> {
+        let (shape, strides) = self.rows(&self.y_pred);
+        // SAFETY: the array's own layout with its axes permuted; it lives in `self`. Writing to it while
+        // the GIL is released would be a race of the caller's making, as with any NumPy function.
+        let y_pred = unsafe { self.y_pred.operand(&shape, &strides) };
+        let y_true = match self.labels {
+            Labels::Elements if self.y_true.shape().is_empty() => {
+                let nowhere = vec![0; shape.len()];
+                // SAFETY: the one element, again and again.
+                unsafe { self.y_true.operand(&shape, &nowhere) }
+            }
+            // An axis of length 1 does not change the order of the elements.
+            Labels::Elements | Labels::ClassIds => {
+                // SAFETY: the array's own layout.
+                unsafe {
+                    self.y_true
+                        .operand(self.y_true.shape(), self.y_true.strides())
+                }
+            }
+            Labels::Distribution => {
+                let (shape, strides) = self.rows(&self.y_true);
+                // SAFETY: the array's own layout with its axes permuted.
+                unsafe { self.y_true.operand(&shape, &strides) }
+            }
+        };
+        let sample_weight = self.sample_weight.as_ref().map(|weight| {
+            let mut strides = weight.strides().to_vec();
+            strides.resize(self.samples.len(), 0);
+            // SAFETY: the array's own layout, repeated along trailing axes.
+            unsafe { weight.operand(&self.samples, &strides) }
+        });
+        let parameter = per_label
+            .map(|(name, values)| self.per_label(name, values))
+            .transpose()?;
+        Ok(Batch {
+            y_true,
+            y_pred,
+            parameter,
+            sample_weight,
+            classes: self.classes,
+            double: self.computation == Dtype::Float64,
+        })
+    }
+
+    /// One number for each index of the last axis, or for all.
+    fn per_label<'a>(&self, name: &str, values: &'a [f64]) -> PyResult<Operand<'a>> {
+        let shape = self.y_pred.shape();
+        let labels = shape.last().copied().unwrap_or(1);
+        if values.len() != 1 && values.len() != labels {
+            return Err(PyValueError::new_err(format!(
+                "{name} has length {}; expected one number, or one for each of the {labels} labels along \
+                 the last axis of y_pred, whose shape is {}",
+                values.len(),
+                tuple(shape)
+            )));
+        }
+        let mut strides = vec![0; shape.len()];
+        if let Some(last) = strides.last_mut()
+            && values.len() > 1
+        {
+            *last = size_of::<f64>() as isize;
+        }
+        let data = values.as_ptr().cast();
+        // SAFETY: along the last axis the elements of `values`, or the first one everywhere.
+        Ok(unsafe { Operand::new(data, Dtype::Float64, false, shape, &strides) })
+    }
+
+    /// Check an `out` array against the arguments.
+    fn check_out(&self, out: &Array<'py>) -> PyResult<()> {
+        let (shape, dtype) = (self.y_pred.shape(), self.gradient_dtype());
+        if out.shape() != shape {
+            return Err(PyValueError::new_err(format!(
+                "out has shape {}; expected that of y_pred, {}",
+                tuple(out.shape()),
+                tuple(shape)
+            )));
+        }
+        if out.dtype != dtype {
+            return Err(PyTypeError::new_err(format!(
+                "out has dtype {}; the gradient has dtype {}",
+                out.dtype.name(),
+                dtype.name()
+            )));
+        }
+        let inputs = [
+            ("y_true", Some(&self.y_true)),
+            ("y_pred", Some(&self.y_pred)),
+            ("sample_weight", self.sample_weight.as_ref()),
+        ];
+        for (name, input) in inputs {
+            let Some(input) = input else { continue };
+            let allowed = name == "y_pred" && out.is_same_as(input);
+            if !allowed && out.overlaps(input) {
+                return Err(PyValueError::new_err(format!(
+                    "out shares memory with {name}; only y_pred itself may be overwritten"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Run the loss without the GIL; Ctrl-C and refusals become exceptions.
+    fn evaluate(&self, py: Python<'py>, loss: &dyn Loss, request: Request<'_>) -> PyResult<Totals> {
+        let batch = self.batch(loss.per_label())?;
+        let run = || {
+            let interrupt = RefCell::new(None);
+            let keep_going = || no_signal(&interrupt);
+            let result = loss.evaluate(Level::current(), &batch, request, &keep_going);
+            (result, interrupt.into_inner())
+        };
+        let (result, interrupt) = if batch.y_pred.len() < RELEASE_GIL_FROM {
+            run()
+        } else {
+            py.detach(run)
+        };
+        match (result, interrupt) {
+            (_, Some(error)) => Err(error),
+            (Err(error), None) => Err(loss_error(
+                error,
+                &Context {
+                    y_true: &self.y_true,
+                    y_pred: &self.y_pred,
+                    sample_weight: self.sample_weight.as_ref(),
+                    samples: &self.samples,
+                    axis: (self.labels != Labels::Elements).then_some(self.axis),
+                },
+            )),
+            (Ok(totals), None) => Ok(totals),
+        }
+    }
+
+    /// The totals alone.
+    pub(super) fn totals(&self, py: Python<'py>, loss: &dyn Loss) -> PyResult<Totals> {
+        self.evaluate(py, loss, Request::Value { values: None })
+    }
+
+    /// The value of the loss.
+    pub(super) fn value(
+        &self,
+        py: Python<'py>,
+        loss: &dyn Loss,
+        reduction: Reduction,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if reduction != Reduction::None {
+            return reduced(py, &self.totals(py, loss)?, reduction);
+        }
+        let values = self.new_values(py)?;
+        let request = Request::Value {
+            // SAFETY: a new array.
+            values: Some(unsafe { values.operand_mut(values.shape(), values.strides()) }),
+        };
+        self.evaluate(py, loss, request)?;
+        Ok(values.object.into_any())
+    }
+
+    /// The value of the loss and its gradient.
+    pub(super) fn value_and_gradient(
+        &self,
+        py: Python<'py>,
+        loss: &dyn Loss,
+        reduction: Reduction,
+        out: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        let gradient = match out {
+            None => Array::empty(py, self.y_pred.shape(), self.gradient_dtype())?,
+            Some(out) => {
+                let out = Array::writable(out)?;
+                self.check_out(&out)?;
+                out
+            }
+        };
+        let values = (reduction == Reduction::None)
+            .then(|| self.new_values(py))
+            .transpose()?;
+        let (shape, strides) = self.rows(&gradient);
+        let request = Request::ValueAndGradient {
+            values: values.as_ref().map(|values| {
+                // SAFETY: a new array.
+                unsafe { values.operand_mut(values.shape(), values.strides()) }
+            }),
+            // SAFETY: a new array, or one that has been checked; its axes are permuted as y_pred's.
+            gradient: unsafe { gradient.operand_mut(&shape, &strides) },
+            reduction,
+            keep_if_refused: out.is_some(),
+        };
+        let totals = self.evaluate(py, loss, request)?;
+        let value = match values {
+            None => reduced(py, &totals, reduction)?,
+            Some(values) => values.object.into_any(),
+        };
+        let gradient = out.map_or_else(|| gradient.object.into_any(), Clone::clone);
+        Ok((value, gradient))
+    }
+
+    /// First and second derivatives of the per-sample values.
+    pub(super) fn gradient_hessian(
+        &self,
+        py: Python<'py>,
+        loss: &dyn Loss,
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        let gradient = Array::empty(py, self.y_pred.shape(), self.computation)?;
+        let hessian = Array::empty(py, self.y_pred.shape(), self.computation)?;
+        let (shape, strides) = self.rows(&gradient);
+        // SAFETY: two new arrays of one layout, their axes permuted as y_pred's.
+        let request = unsafe {
+            Request::GradientHessian {
+                gradient: gradient.operand_mut(&shape, &strides),
+                hessian: hessian.operand_mut(&shape, &strides),
+            }
+        };
+        self.evaluate(py, loss, request)?;
+        Ok((gradient.object.into_any(), hessian.object.into_any()))
+    }
+
+    fn new_values(&self, py: Python<'py>) -> PyResult<Array<'py>> {
+        Array::empty(py, &self.samples, self.computation)
+    }
+}
+
+/// Whether to go on: no signal has arrived whose handler raises, as Ctrl-C's does.
+pub(super) fn no_signal(interrupt: &RefCell<Option<PyErr>>) -> bool {
+    Python::attach(|py| match py.check_signals() {
+        Ok(()) => true,
+        Err(error) => {
+            *interrupt.borrow_mut() = Some(error);
+            false
+        }
+    })
+}
+
+/// The value of totals, with a warning where it divides by zero.
+pub(super) fn reduced<'py>(
+    py: Python<'py>,
+    totals: &Totals,
+    reduction: Reduction,
+) -> PyResult<Bound<'py, PyAny>> {
+    if totals.lacks_divisor(reduction) {
+        let message = if totals.count == 0 {
+            c"the loss of no samples is NaN"
+        } else {
+            c"the loss is NaN: the weights sum to 0"
+        };
+        PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), message, 1)?;
+    }
+    float64(py, totals.reduce(reduction))
+}
+
+/// The class axis of a shape, counted from 0, and its length.
+fn class_axis(axis: i64, shape: &[usize]) -> PyResult<(usize, usize)> {
+    let rank = shape.len() as i64;
+    let from_zero = if axis < 0 { axis + rank } else { axis };
+    if !(0..rank).contains(&from_zero) {
+        return Err(PyValueError::new_err(format!(
+            "axis {axis} is out of range: y_pred has shape {}",
+            tuple(shape)
+        )));
+    }
+    let from_zero = from_zero as usize;
+    match shape[from_zero] {
+        0 => Err(PyValueError::new_err(format!(
+            "y_pred has no classes: its shape is {} and the classes are along axis {axis}",
+            tuple(shape)
+        ))),
+        classes => Ok((from_zero, classes)),
+    }
+}
