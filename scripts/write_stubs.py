@@ -7,6 +7,7 @@ import importlib
 import inspect
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -34,9 +35,23 @@ def module_stub(module: ModuleType, protocol: str) -> str:
             ]
             lines.append(f"def {name}({', '.join(arguments)}) -> Any: ...".replace("(kwargs", "(**kwargs"))
             lines[-1] = lines[-1].replace(", kwargs:", ", **kwargs:")
+        elif inspect.isbuiltin(value):
+            imports.add("from numpy.typing import ArrayLike, NDArray")
+            lines.append(f"def {name}{axis_signature(value)} -> Any: ...")
         else:
             imports.add(f"from {value.__module__} import {value.__name__} as {name}")
     return formatted([*sorted(imports), "", f"__all__ = {module.__all__!r}", "", *lines])
+
+
+def axis_signature(function: Callable[..., object]) -> str:
+    """The signature of a function along an axis, with types."""
+    types = {"axis": "int | tuple[int, ...] | None", "keepdims": "bool", "out": "NDArray[Any] | None"}
+    signature = inspect.signature(function)
+    parameters = [
+        parameter.replace(annotation=types.get(parameter.name, "ArrayLike"))
+        for parameter in signature.parameters.values()
+    ]
+    return str(signature.replace(parameters=parameters)).replace("'", "")
 
 
 def package_stub(package: ModuleType) -> str:

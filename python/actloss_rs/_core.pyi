@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Self, final
 
 import numpy as np
@@ -13,6 +13,8 @@ __all__ = [
     "__version__",
     "_panics",
     "above_threshold",
+    "axis_functions",
+    "backward_axis_functions",
     "backward_ufuncs",
     "evaluate_loss",
     "get_num_threads",
@@ -26,6 +28,8 @@ __version__: str
 SIMD_LEVEL: str
 _panics: np.ufunc
 ufuncs: dict[str, np.ufunc]
+axis_functions: dict[str, Callable[..., Any]]
+backward_axis_functions: dict[str, Callable[..., Any]]
 backward_ufuncs: dict[str, np.ufunc]
 parameters: dict[str, list[tuple[str, float | None]]]
 

@@ -4,6 +4,7 @@ Without parameters they are NumPy ufuncs. With parameters they are functions tha
 of a ufunc, so a parameter may be an array that broadcasts, and every ufunc keyword is taken.
 """
 
+from actloss_rs._core import axis_functions as _axis_functions
 from actloss_rs._core import parameters as _parameters
 from actloss_rs._core import ufuncs as _ufuncs
 from actloss_rs._gelu import gelu
@@ -18,6 +19,11 @@ _made = {
 # The same function under the name that another framework uses.
 _aliases = {"swish": "silu", "hard_silu": "hard_swish"}
 _made |= {alias: _made[name] for alias, name in _aliases.items()}
+
+# Pickled by name, as ufuncs are.
+for _function in _axis_functions.values():
+    _function.__module__ = "actloss_rs"
+_made |= _axis_functions
 
 globals().update(_made)
 __all__ = ["gelu", *sorted(_made)]

@@ -1,5 +1,6 @@
 """Derivatives: ``backward.<name>(dy, x, ...)`` is the gradient by x for the upstream gradient dy."""
 
+from actloss_rs._core import backward_axis_functions as _axis_functions
 from actloss_rs._core import backward_ufuncs as _ufuncs
 from actloss_rs._core import parameters as _parameters
 from actloss_rs._gelu import gelu_backward as gelu
@@ -14,6 +15,11 @@ _made = {
     if name not in ("gelu", "gelu_tanh")
 }
 _made |= {alias: _made[name] for alias, name in _aliases.items()}
+
+# Pickled by name, as ufuncs are.
+for _function in _axis_functions.values():
+    _function.__module__ = "actloss_rs.backward"
+_made |= _axis_functions
 
 globals().update(_made)
 __all__ = ["gelu", *sorted(_made)]

@@ -28,6 +28,7 @@ pub(super) fn asarray<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Py
 }
 
 /// An argument as an array.
+#[derive(Clone)]
 pub(super) struct Array<'py> {
     pub(super) object: Bound<'py, PyUntypedArray>,
     pub(super) dtype: Dtype,
@@ -45,6 +46,11 @@ impl<'py> Array<'py> {
         }
         refuse_masked(object, argument)?;
         refuse_dask(object, argument)?;
+        Self::converted(object, argument)
+    }
+
+    /// What `np.asarray` makes of `object`.
+    pub(super) fn converted(object: &Bound<'py, PyAny>, argument: &str) -> PyResult<Self> {
         let weak = object.is_exact_instance_of::<PyFloat>()
             || object.is_exact_instance_of::<PyInt>()
             || object.is_exact_instance_of::<PyBool>();
@@ -52,7 +58,12 @@ impl<'py> Array<'py> {
         Self::of(array.cast_into::<PyUntypedArray>()?, argument, weak)
     }
 
-    fn of(array: Bound<'py, PyUntypedArray>, argument: &str, weak: bool) -> PyResult<Self> {
+    /// An array; `weak` if it is made of a Python scalar.
+    pub(super) fn of(
+        array: Bound<'py, PyUntypedArray>,
+        argument: &str,
+        weak: bool,
+    ) -> PyResult<Self> {
         let descriptor = array.dtype();
         let Some(dtype) = dtype_of(&descriptor)? else {
             return Err(PyTypeError::new_err(format!(
@@ -87,6 +98,23 @@ impl<'py> Array<'py> {
             ));
         }
         Ok(out)
+    }
+
+    /// A copy, in the same order of axes.
+    pub(super) fn copy(&self) -> PyResult<Self> {
+        let copy = self.object.call_method1("copy", ("K",))?;
+        Self::of(copy.cast_into::<PyUntypedArray>()?, "", self.weak)
+    }
+
+    /// The array, or the NumPy scalar that stands for one without axes.
+    pub(super) fn into_scalar_or_array(self) -> PyResult<Bound<'py, PyAny>> {
+        if !self.shape().is_empty() {
+            return Ok(self.object.into_any());
+        }
+        let py = self.object.py();
+        let array = self.object.into_any().into_ptr().cast();
+        // SAFETY: PyArray_Return takes over the reference to the array and returns a new one.
+        unsafe { Bound::from_owned_ptr_or_err(py, PY_ARRAY_API.PyArray_Return(py, array)) }
     }
 
     pub(super) fn shape(&self) -> &[usize] {
@@ -137,15 +165,14 @@ impl<'py> Array<'py> {
 
     /// A new array in C order.
     pub(super) fn empty(py: Python<'py>, shape: &[usize], dtype: Dtype) -> PyResult<Self> {
-        let dimensions: Vec<npy_intp> = shape.iter().map(|&size| size as npy_intp).collect();
-        // SAFETY: the dimensions are valid for the call; the descriptor is a new reference, which NumPy
-        // takes over, or null, which it reports.
+        // SAFETY: sizes of an array fit into npy_intp, which has the layout of usize; the descriptor is a
+        // new reference, which NumPy takes over, or null, which it reports.
         let array = unsafe {
             let descriptor = PY_ARRAY_API.PyArray_DescrFromType(py, type_number(dtype));
             let array = PY_ARRAY_API.PyArray_Empty(
                 py,
                 shape.len() as c_int,
-                dimensions.as_ptr().cast_mut(),
+                shape.as_ptr().cast::<npy_intp>().cast_mut(),
                 descriptor,
                 0,
             );

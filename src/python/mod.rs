@@ -1,7 +1,9 @@
 //! The Python extension module `actloss_rs._core`: the one part that knows Python and NumPy.
 
 mod arrays;
+mod axis;
 mod decision;
+mod gufunc;
 mod loss_call;
 mod loss_error;
 mod loss_metric;
@@ -19,6 +21,7 @@ fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let level = Level::try_current().map_err(PyImportError::new_err)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("SIMD_LEVEL", level.name())?;
+    axis::register(module)?;
     threads::register(module)?;
     ufunc::register(module)?;
     losses::register(module)?;

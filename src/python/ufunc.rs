@@ -58,14 +58,17 @@ unsafe extern "C" fn shim(
         }
     }));
     if result.is_err() {
-        // NumPy has released the GIL; it finds the exception when the loop is over.
-        Python::attach(|py| {
-            PyRuntimeError::new_err(
-                "a kernel panicked: this is a bug in actloss_rs, please report it",
-            )
-            .restore(py);
-        });
+        kernel_panicked();
     }
+}
+
+/// Make an exception of a panic: NumPy has released the GIL and finds it when the loop is over.
+#[cold]
+pub(super) fn kernel_panicked() {
+    Python::attach(|py| {
+        PyRuntimeError::new_err("a kernel panicked: this is a bug in actloss_rs, please report it")
+            .restore(py);
+    });
 }
 
 /// The element types of the loops of a ufunc with `inputs` operands, in the order NumPy tries them.
@@ -118,7 +121,7 @@ fn type_number(dtype: Dtype) -> c_int {
 ///
 /// Its loops must exist before a ufunc is first called: without them NumPy converts to float64 and
 /// remembers that.
-fn bfloat16(py: Python<'_>) -> PyResult<Option<c_int>> {
+pub(super) fn bfloat16(py: Python<'_>) -> PyResult<Option<c_int>> {
     let Ok(ml_dtypes) = py.import("ml_dtypes") else {
         return Ok(None);
     };
@@ -129,7 +132,88 @@ fn bfloat16(py: Python<'_>) -> PyResult<Option<c_int>> {
     dtype.getattr("num")?.extract().map(Some)
 }
 
-/// Make a ufunc called `name`.
+/// What NumPy is told of a ufunc, besides its loops.
+pub(super) struct Declaration<'a> {
+    pub(super) name: &'a str,
+    /// Where it is found under its name.
+    pub(super) module: &'a str,
+    pub(super) doc: &'a str,
+    pub(super) inputs: usize,
+    /// The core dimensions of a gufunc.
+    pub(super) signature: Option<&'a str>,
+    /// The loop for all types.
+    pub(super) shim:
+        unsafe extern "C" fn(*mut *mut c_char, *mut npy_intp, *mut npy_intp, *mut c_void),
+}
+
+impl Declaration<'_> {
+    /// Make the ufunc; `data` gives what its shim needs for the element types of a loop, for ever.
+    pub(super) fn make<'py>(
+        &self,
+        py: Python<'py>,
+        bfloat16: Option<c_int>,
+        data: impl Fn(Vec<Dtype>) -> *mut c_void,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let types = loop_types(self.inputs);
+        let mut functions: Vec<_> = types.iter().map(|_| Some(self.shim)).collect();
+        let mut numbers: Vec<c_char> = Vec::new();
+        let mut loops: Vec<*mut c_void> = Vec::new();
+        let count = types.len() as c_int;
+        for dtypes in types {
+            numbers.extend(dtypes.iter().map(|&dtype| type_number(dtype) as c_char));
+            loops.push(data(dtypes));
+        }
+        let name = CString::new(self.name)?.into_raw();
+        let doc = CString::new(self.doc)?.into_raw();
+        let signature = self.signature.map(CString::new).transpose()?;
+        // SAFETY: the arrays have the lengths that `count` and the number of operands imply; they and the
+        // strings are leaked, since the ufunc keeps pointers to them, but for the signature, which NumPy
+        // copies.
+        let ufunc = unsafe {
+            let ufunc = PY_UFUNC_API.PyUFunc_FromFuncAndDataAndSignature(
+                py,
+                functions.as_mut_ptr(),
+                loops.as_mut_ptr(),
+                numbers.as_mut_ptr(),
+                count,
+                self.inputs as c_int,
+                1,
+                -1,
+                name,
+                doc,
+                0,
+                signature
+                    .as_ref()
+                    .map_or(null(), |signature| signature.as_ptr()),
+            );
+            Bound::from_owned_ptr_or_err(py, ufunc)?
+        };
+        std::mem::forget((functions, numbers, loops));
+        if let Some(number) = bfloat16 {
+            let dtypes = vec![Dtype::BFloat16; self.inputs + 1];
+            let mut numbers = vec![number; dtypes.len()];
+            // SAFETY: a ufunc, and one type number for each of its operands, which NumPy copies.
+            let failed = unsafe {
+                PY_UFUNC_API.PyUFunc_RegisterLoopForType(
+                    py,
+                    ufunc.as_ptr().cast::<PyUFuncObject>(),
+                    number,
+                    Some(self.shim),
+                    numbers.as_mut_ptr(),
+                    data(dtypes),
+                )
+            };
+            if failed != 0 {
+                return Err(PyErr::fetch(py));
+            }
+        }
+        // From NumPy 2.2 on a ufunc has a module; before that pickle finds it by searching for the name.
+        let _ = ufunc.setattr("__module__", PyString::new(py, self.module));
+        Ok(ufunc)
+    }
+}
+
+/// Make an elementwise ufunc.
 fn build<'py>(
     py: Python<'py>,
     name: &str,
@@ -138,59 +222,17 @@ fn build<'py>(
     kernels: Kernels,
     bfloat16: Option<c_int>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let types = loop_types(kernels.inputs);
-    let mut functions: Vec<_> = types.iter().map(|_| Some(shim as _)).collect();
-    let mut numbers: Vec<c_char> = Vec::new();
-    let mut data: Vec<*mut c_void> = Vec::new();
-    let count = types.len() as c_int;
-    for dtypes in types {
-        numbers.extend(dtypes.iter().map(|&dtype| type_number(dtype) as c_char));
-        data.push(Box::into_raw(Box::new(Loop { kernels, dtypes })).cast());
-    }
-    let name_c = CString::new(name)?.into_raw();
-    let doc_c = CString::new(doc)?.into_raw();
-    // SAFETY: the arrays have the lengths that `count` and the number of operands imply; they and the
-    // strings are leaked, since the ufunc keeps pointers to them.
-    let ufunc = unsafe {
-        let ufunc = PY_UFUNC_API.PyUFunc_FromFuncAndDataAndSignature(
-            py,
-            functions.as_mut_ptr(),
-            data.as_mut_ptr(),
-            numbers.as_mut_ptr(),
-            count,
-            kernels.inputs as c_int,
-            1,
-            -1,
-            name_c,
-            doc_c,
-            0,
-            null(),
-        );
-        Bound::from_owned_ptr_or_err(py, ufunc)?
+    let declaration = Declaration {
+        name,
+        module,
+        doc,
+        inputs: kernels.inputs,
+        signature: None,
+        shim,
     };
-    std::mem::forget((functions, numbers, data));
-    if let Some(number) = bfloat16 {
-        let dtypes = vec![Dtype::BFloat16; kernels.inputs + 1];
-        let mut numbers = vec![number; dtypes.len()];
-        let data = Box::into_raw(Box::new(Loop { kernels, dtypes }));
-        // SAFETY: a ufunc, and one type number for each of its operands, which NumPy copies.
-        let failed = unsafe {
-            PY_UFUNC_API.PyUFunc_RegisterLoopForType(
-                py,
-                ufunc.as_ptr().cast::<PyUFuncObject>(),
-                number,
-                Some(shim),
-                numbers.as_mut_ptr(),
-                data.cast(),
-            )
-        };
-        if failed != 0 {
-            return Err(PyErr::fetch(py));
-        }
-    }
-    // From NumPy 2.2 on a ufunc has a module; before that pickle finds it by searching for the name.
-    let _ = ufunc.setattr("__module__", PyString::new(py, module));
-    Ok(ufunc)
+    declaration.make(py, bfloat16, |dtypes| {
+        Box::into_raw(Box::new(Loop { kernels, dtypes })).cast()
+    })
 }
 
 /// A kernel that panics: the tests check that the process survives it.
