@@ -278,7 +278,8 @@ impl<T: Real> Target<T> {
     }
 }
 
-/// Work through `rows` rows of `columns` elements, on several threads where there is enough to do.
+/// Work through `rows` rows of `columns` elements, on several threads where there is enough to do; the
+/// states of the threads come back.
 ///
 /// # Errors
 /// [`Interrupted`] when `keep_going` said no.
@@ -288,12 +289,13 @@ pub(crate) fn for_each_row_range<State: Send>(
     keep_going: &dyn Fn() -> bool,
     init: impl Fn() -> State + Sync,
     work: impl Fn(&mut State, Range<usize>) + Sync,
-) -> Result<(), Interrupted> {
+) -> Result<Vec<State>, Interrupted> {
     if rows < 2 || rows.saturating_mul(columns) < PARALLEL_FROM {
         let _environment = FloatingPointGuard::new();
-        work(&mut init(), 0..rows);
-        return Ok(());
+        let mut state = init();
+        work(&mut state, 0..rows);
+        return Ok(vec![state]);
     }
     let grain = (GRAIN / columns.max(1)).max(1);
-    parallel(rows, grain, keep_going, init, work).map(|_| ())
+    parallel(rows, grain, keep_going, init, work)
 }

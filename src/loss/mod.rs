@@ -11,6 +11,7 @@
 
 mod binary;
 mod call;
+mod categorical;
 pub mod decision;
 mod elementwise;
 mod options;
@@ -22,6 +23,7 @@ mod tests;
 
 pub use binary::BinaryCrossentropy;
 pub use call::{Argument, Batch, FirstRefusal, Found, Labels, LossError, Refusal, Request};
+pub use categorical::{CategoricalCrossentropy, SparseCategoricalCrossentropy};
 pub use elementwise::{Element, ElementwiseLoss, Formula, UnitInterval};
 pub use options::{OptionError, OptionType, OptionValue, Options, check_range};
 pub use reduction::{Reduction, Scale, Totals};
@@ -35,6 +37,8 @@ use crate::level::Level;
 macro_rules! losses {
     ($with:ident) => {
         $with! {
+            CategoricalCrossentropy,
+            SparseCategoricalCrossentropy,
             MeanSquaredError,
             BinaryCrossentropy,
         }

@@ -1,10 +1,10 @@
 //! Reductions: many values to one.
 
 pub mod exact;
-mod row_exponential;
-mod row_probabilities;
-mod row_statistics;
-mod row_sums;
+pub(crate) mod row_exponential;
+pub(crate) mod row_probabilities;
+pub(crate) mod row_statistics;
+pub(crate) mod row_sums;
 pub mod softmax;
 mod softmax_backward;
 #[cfg(test)]

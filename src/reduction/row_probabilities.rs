@@ -119,14 +119,31 @@ impl<T: RowReal> RowExponentials<T> {
     }
 }
 
+/// [`RowExponentials::new`], for callers that are not compiled for a level.
+#[inline(never)]
+pub(crate) fn row_exponentials<S: Token, T: RowReal>(
+    simd: S,
+    x: &Operand<'_>,
+    row: Row,
+    out: Option<&OperandMut<'_>>,
+    scratch: &mut Scratch<T>,
+) -> RowExponentials<T> {
+    simd.vectorize(
+        #[inline(always)]
+        || RowExponentials::new(simd, x, row, out, scratch),
+    )
+}
+
 /// What makes a probability, times a factor, of a scaled exponential.
 #[derive(Clone, Copy)]
 pub(crate) struct ProbabilityFactor<S: Token, T: RowReal> {
     unscale: T::Vector<S>,
     high: T::Vector<S>,
     low: T::Vector<S>,
-    /// What to multiply a scaled exponential by, as one number.
-    pub(crate) double: f64,
+    /// Makes the probability of a scaled exponential, in one number and without the factor.
+    pub(crate) probability: f64,
+    /// Whether the exponentials are relative to the row's maximum.
+    pub(crate) at_maximum: bool,
 }
 
 impl<S: Token, T: RowReal> ProbabilityFactor<S, T> {
@@ -139,11 +156,13 @@ impl<S: Token, T: RowReal> ProbabilityFactor<S, T> {
         factor: Option<f64>,
     ) -> Self {
         let mut product = statistics.inverse();
-        if maximum < statistics.maximum {
+        let at_maximum = maximum == statistics.maximum;
+        if !at_maximum {
             let (high, low) = exponential_of_difference(simd, maximum, statistics.maximum);
             product = multiply(simd, product, (high, low));
             product = (product.0 * unscale(53), product.1 * unscale(53));
         }
+        let probability = product.0;
         if let Some(factor) = factor {
             product = multiply(simd, product, (factor, 0.0));
         }
@@ -166,7 +185,8 @@ impl<S: Token, T: RowReal> ProbabilityFactor<S, T> {
             unscale: T::Vector::<S>::lit(simd, unscale),
             high: T::Vector::<S>::splat(simd, high),
             low: T::Vector::<S>::splat(simd, T::nearest(low)),
-            double: product.0 * undo,
+            probability: probability * undo,
+            at_maximum,
         }
     }
 
@@ -224,21 +244,27 @@ pub(crate) fn map_row<S: Token, T: RowReal, const N: usize>(
     }
 }
 
-/// Write NaN to the whole row.
-#[inline(always)]
-pub(crate) fn fill_nan<S: Token, T: RowReal>(
+/// Write the same value to the whole row.
+#[inline(never)]
+pub(crate) fn fill<S: Token, T: RowReal>(
     simd: S,
     out: &OperandMut<'_>,
     result: &mut Vec<T>,
     row: Row,
+    value: f64,
 ) {
-    map_row::<S, T, 0>(
-        simd,
-        [],
-        out,
-        result,
-        row,
+    simd.vectorize(
         #[inline(always)]
-        |[]| T::Vector::<S>::lit(simd, f64::NAN),
+        || {
+            map_row::<S, T, 0>(
+                simd,
+                [],
+                out,
+                result,
+                row,
+                #[inline(always)]
+                |[]| T::Vector::<S>::lit(simd, value),
+            );
+        },
     );
 }

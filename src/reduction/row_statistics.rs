@@ -12,7 +12,8 @@
 
 use super::row_exponential::{cut, scaled_exponential, unscale};
 use super::row_sums::{RowReal, Sums};
-use crate::driver::rows::{for_each_vector, maximum};
+use crate::driver::operand::Operand;
+use crate::driver::rows::{Row, for_each_vector, maximum, read_block};
 use crate::dtype::Real;
 use crate::lanes::{Lanes, Token};
 use crate::math::log::log1p;
@@ -252,6 +253,18 @@ pub(crate) struct RowStatistics<T> {
 }
 
 impl<T: RowReal> RowStatistics<T> {
+    /// Of a row of `x`.
+    #[inline(always)]
+    pub(crate) fn of<S: Token>(simd: S, x: &Operand<'_>, row: Row, buffer: &mut Vec<T>) -> Self {
+        let mut sums = RowSums::<S, T>::new(simd);
+        for (first, n) in row.blocks() {
+            let block = read_block(simd, x, row.start + first, n, buffer);
+            // SAFETY: `n` readable elements.
+            unsafe { sums.add_block(block, n, None) };
+        }
+        sums.finish()
+    }
+
     /// Whether the probabilities have a limit: no element is NaN, not all are `-inf`, `+inf` stands
     /// alone.
     #[inline(always)]
@@ -289,6 +302,20 @@ fn residual(total: f64, inverse: f64, low: f64) -> f64 {
         - (total_upper * inverse_lower + total_lower * inverse_upper))
         - total_lower * inverse_lower;
     exact - low * inverse
+}
+
+/// [`RowStatistics::of`], for callers that are not compiled for a level.
+#[inline(never)]
+pub(crate) fn row_statistics<S: Token, T: RowReal>(
+    simd: S,
+    x: &Operand<'_>,
+    row: Row,
+    buffer: &mut Vec<T>,
+) -> RowStatistics<T> {
+    simd.vectorize(
+        #[inline(always)]
+        || RowStatistics::of(simd, x, row, buffer),
+    )
 }
 
 /// `log1p((k - 1) + R)` of each row of a batch, in two parts.

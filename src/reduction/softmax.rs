@@ -11,13 +11,13 @@
 //! 0.51 (1.0), logsumexp, in units of the larger of it and the maximum, 0.5 (0.8). By analysis softmax is
 //! below 1.7: an exponential rounded, a product rounded, and what changes where a binade ends.
 
-use super::row_probabilities::{RowExponentials, Scratch, fill_nan, map_row};
-use super::row_statistics::{RowStatistics, RowSums, log_sums};
+use super::row_probabilities::{RowExponentials, Scratch, fill, map_row};
+use super::row_statistics::{RowStatistics, log_sums};
 use super::row_sums::RowReal;
 pub use super::softmax_backward::{log_softmax_backward, logsumexp_backward, softmax_backward};
 use crate::driver::elementwise::canonical_nan;
 use crate::driver::operand::{Operand, OperandMut};
-use crate::driver::rows::{Row, Target, for_each_row_range, for_each_vector, read_block};
+use crate::driver::rows::{Row, Target, for_each_row_range, for_each_vector};
 use crate::lanes::{Lanes, Token};
 use crate::level::{Level, OnLevel};
 use crate::math::twofold::two_sum;
@@ -119,23 +119,6 @@ impl<F: RowFunction, T: RowReal> OnLevel for Call<'_, F, T> {
     }
 }
 
-/// The statistics of a row.
-#[inline(always)]
-fn statistics<S: Token, T: RowReal>(
-    simd: S,
-    x: &Operand<'_>,
-    row: Row,
-    buffer: &mut Vec<T>,
-) -> RowStatistics<T> {
-    let mut sums = RowSums::<S, T>::new(simd);
-    for (first, n) in row.blocks() {
-        let block = read_block(simd, x, row.start + first, n, buffer);
-        // SAFETY: `n` readable elements.
-        unsafe { sums.add_block(block, n, None) };
-    }
-    sums.finish()
-}
-
 struct Softmax<'a> {
     x: &'a Operand<'a>,
     out: &'a OperandMut<'a>,
@@ -168,7 +151,7 @@ pub(super) fn scaled_softmax<S: Token, T: RowReal>(
 ) {
     let exponentials = RowExponentials::new(simd, x, row, Some(out), scratch);
     if !exponentials.statistics.has_probabilities() {
-        fill_nan(simd, out, &mut scratch.result, row);
+        fill(simd, out, &mut scratch.result, row, f64::NAN);
         return;
     }
     exponentials.for_each_block(
@@ -223,13 +206,13 @@ impl RowFunction for LogSoftmax<'_> {
             let mut batch = [RowStatistics::default(); BATCH];
             for (i, statistics_of_row) in batch[..n].iter_mut().enumerate() {
                 let row = Row::of(first_row + i, columns);
-                *statistics_of_row = statistics(simd, self.x, row, &mut scratch.x);
+                *statistics_of_row = RowStatistics::of(simd, self.x, row, &mut scratch.x);
             }
             let log_sums = log_sums(simd, &batch, n);
             for (i, row) in batch[..n].iter().enumerate() {
                 let place = Row::of(first_row + i, columns);
                 if !row.has_probabilities() {
-                    fill_nan(simd, self.out, &mut scratch.result, place);
+                    fill(simd, self.out, &mut scratch.result, place, f64::NAN);
                     continue;
                 }
                 let maximum = T::Vector::<S>::splat(simd, row.maximum);
@@ -291,7 +274,7 @@ impl RowFunction for LogSumExp<'_> {
             let mut batch = [RowStatistics::default(); BATCH];
             for (i, statistics_of_row) in batch[..n].iter_mut().enumerate() {
                 let row = Row::of(first_row + i, columns);
-                *statistics_of_row = statistics(simd, self.x, row, &mut scratch.x);
+                *statistics_of_row = RowStatistics::of(simd, self.x, row, &mut scratch.x);
             }
             let log_sums = log_sums(simd, &batch, n);
             let mut results = [T::default(); BATCH];

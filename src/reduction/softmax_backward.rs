@@ -3,7 +3,7 @@
 //! Dot products and sums over a row are taken in the same order as its exponentials, in `f64` for `f32`
 //! rows and with the errors of each addition for `f64` rows; the result is rounded once from there.
 
-use super::row_probabilities::{RowExponentials, Scratch, fill_nan, map_row};
+use super::row_probabilities::{RowExponentials, Scratch, fill, map_row};
 use super::row_sums::{RowReal, Sums};
 use super::softmax::{RowFunction, Rows, run, scaled_softmax};
 use crate::driver::elementwise::canonical_nan;
@@ -179,19 +179,19 @@ impl RowFunction for LogSoftmaxBackward<'_> {
             // Never kept in `out`, which may be `dy`.
             let exponentials = RowExponentials::new(simd, self.x, row, None, scratch);
             if !exponentials.statistics.has_probabilities() {
-                fill_nan(simd, self.out, &mut scratch.result, row);
+                fill(simd, self.out, &mut scratch.result, row, f64::NAN);
                 continue;
             }
             exponentials.for_each_block(
                 simd,
                 self.x,
-                Some(sum),
+                None,
                 scratch,
                 #[inline(always)]
                 |scratch, first, n, exponentials, multiplier| {
                     let dy = read_block(simd, self.dy, row.start + first, n, &mut scratch.dy);
                     let target = Target::new(self.out, row.start + first, n, &mut scratch.result);
-                    let factor = f64x8::splat(simd, -multiplier.double);
+                    let factor = f64x8::splat(simd, -multiplier.probability * sum);
                     // SAFETY: `n` elements can be read at each source and written at the target, which
                     // is `dy`, or `x` after it has been read, or apart from them.
                     unsafe {

@@ -1,0 +1,351 @@
+//! A row of logits: its loss, gradient and Hessian.
+
+use super::Settings;
+use super::labels::{LabelBuffers, LabelSums};
+use super::twofold::Twofold;
+use crate::driver::elementwise::canonical_nan;
+use crate::driver::operand::OperandMut;
+use crate::driver::rows::{Row, Target, for_each_vector, read_block, reserve};
+use crate::lanes::{Lanes, Token};
+use crate::loss::Batch;
+use crate::reduction::row_exponential::unscale;
+use crate::reduction::row_probabilities::{ProbabilityFactor, RowExponentials, Scratch, fill};
+use crate::reduction::row_statistics::{LogSums, RowStatistics, log_sums};
+use crate::reduction::row_sums::RowReal;
+use fearless_simd::f64x8;
+use fearless_simd::prelude::*;
+
+/// The labels of a row.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Label {
+    /// The target and, as a number, its logit or probability.
+    Class(usize, f64),
+    /// In `y_true`.
+    Dense,
+}
+
+/// A row that waits for its logarithm, which is taken of many rows at a time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pending<T> {
+    pub(super) statistics: RowStatistics<T>,
+    pub(super) sums: LabelSums,
+}
+
+impl<T: RowReal> Pending<T> {
+    /// The loss, given `log sum e^(z - maximum)`.
+    #[inline(always)]
+    pub(super) fn value(
+        &self,
+        settings: &Settings<'_>,
+        classes: usize,
+        log_sum: Twofold,
+    ) -> Twofold {
+        let statistics = &self.statistics;
+        if !statistics.has_probabilities() {
+            return Twofold::from(f64::NAN);
+        }
+        let maximum: f64 = statistics.maximum.into();
+        let maximum = Twofold::from(maximum);
+        let labels = self.sums.labels;
+        let smoothing = settings.label_smoothing;
+        let mut value = if maximum.high == f64::INFINITY {
+            // The limit: no loss if all labels are where the infinity is.
+            let elsewhere = self.sums.besides_infinity || (smoothing > 0.0 && classes > 1);
+            if labels.high.is_nan() {
+                labels
+            } else if elsewhere {
+                Twofold::from(f64::INFINITY)
+            } else {
+                Twofold::default()
+            }
+        } else {
+            // sum y (m - z)
+            let below = maximum.times(labels).minus(self.sums.products);
+            if smoothing > 0.0 {
+                let share = Twofold::from(smoothing / classes as f64);
+                let all = maximum
+                    .times(Twofold::from(classes as f64))
+                    .minus(self.sums.all);
+                let mass = settings.kept(labels).plus(Twofold::from(smoothing));
+                settings
+                    .kept(below)
+                    .plus(share.times(all))
+                    .plus(mass.times(log_sum))
+            } else {
+                below.plus(labels.times(log_sum))
+            }
+        };
+        if settings.z_loss > 0.0 {
+            let log_sum_of_row = maximum.plus(log_sum);
+            let square = log_sum_of_row.times(log_sum_of_row);
+            value = value.plus(square.times(Twofold::from(settings.z_loss)));
+        }
+        value
+    }
+}
+
+/// The values of a batch of rows.
+#[inline(never)]
+pub(super) fn values<S: Token, T: RowReal, const N: usize>(
+    simd: S,
+    settings: &Settings<'_>,
+    classes: usize,
+    pending: &[Pending<T>; N],
+    n: usize,
+) -> [Twofold; N] {
+    let mut statistics = [RowStatistics::default(); N];
+    for (slot, row) in statistics.iter_mut().zip(pending) {
+        *slot = row.statistics;
+    }
+    let LogSums { high, low } = log_sums(simd, &statistics, n);
+    let mut values = [Twofold::default(); N];
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            for (i, row) in pending[..n].iter().enumerate() {
+                let log_sum = Twofold::new(high[i], low[i]);
+                values[i] = row.value(settings, classes, log_sum);
+            }
+        },
+    );
+    values
+}
+
+/// Where the derivatives of a row go.
+#[derive(Clone, Copy)]
+pub(super) struct Derivatives<'a> {
+    pub(super) gradient: &'a OperandMut<'a>,
+    pub(super) hessian: Option<&'a OperandMut<'a>>,
+    /// What they are multiplied with.
+    pub(super) factor: f64,
+}
+
+/// The derivative is `factor (p_j share - y'_j)`, with `share = sum y' + 2 z_loss logsumexp`, and the
+/// second derivative `factor p_j (share (1 - p_j) + 2 z_loss p_j)`.
+///
+/// Where the exponential is that of the maximum, `p_j = 1 / (k + R)`, and `1 - p_j` and the gradient are
+/// formed from `(k - 1) + R`, which has all its digits where `p_j` rounds to 1.
+struct Slope<'a, T> {
+    settings: &'a Settings<'a>,
+    batch: &'a Batch<'a>,
+    row: Row,
+    label: Label,
+    exponentials: &'a RowExponentials<T>,
+    derivatives: Derivatives<'a>,
+    /// `(k - 1) + R`.
+    others: f64,
+    /// `1 / (k + R)`.
+    inverse: f64,
+    share: f64,
+    /// `2 z_loss`.
+    square: f64,
+}
+
+/// Write the derivatives of a row, whose exponentials may be kept in the gradient's place.
+#[inline(never)]
+pub(super) fn differentiate<S: Token, T: RowReal>(
+    simd: S,
+    (settings, batch): (&Settings<'_>, &Batch<'_>),
+    (row, label, labels): (Row, Label, f64),
+    exponentials: &RowExponentials<T>,
+    derivatives: Derivatives<'_>,
+    (scratch, buffers): (&mut Scratch<T>, &mut LabelBuffers),
+) {
+    let statistics = &exponentials.statistics;
+    if !statistics.has_probabilities() {
+        for out in [Some(derivatives.gradient), derivatives.hessian] {
+            if let Some(out) = out {
+                fill(simd, out, &mut scratch.result, row, f64::NAN);
+            }
+        }
+        return;
+    }
+    let mut share = settings.keep() * labels + settings.label_smoothing;
+    let square = 2.0 * settings.z_loss;
+    if square > 0.0 {
+        let log_sum = log_sums(simd, &[*statistics], 1);
+        let maximum: f64 = statistics.maximum.into();
+        share += square * (maximum + log_sum.high[0]);
+    }
+    let slope = Slope {
+        settings,
+        batch,
+        row,
+        label,
+        exponentials,
+        derivatives,
+        others: (statistics.ties - 1.0) + statistics.rest,
+        inverse: statistics.inverse().0,
+        share,
+        square,
+    };
+    simd.vectorize(
+        #[inline(always)]
+        || match label {
+            Label::Class(target, _)
+                if settings.label_smoothing == 0.0 && derivatives.hessian.is_none() =>
+            {
+                slope.of_class(simd, target, scratch);
+            }
+            _ => slope.of_any(simd, scratch, buffers),
+        },
+    );
+}
+
+impl<T: RowReal> Slope<'_, T> {
+    /// The probabilities times a factor, and something of its own for the target.
+    #[inline(always)]
+    fn of_class<S: Token>(&self, simd: S, target: usize, scratch: &mut Scratch<T>) {
+        let factor = self.derivatives.factor;
+        let out = self.derivatives.gradient;
+        self.exponentials.for_each_block(
+            simd,
+            &self.batch.y_pred,
+            Some(factor * self.share),
+            scratch,
+            #[inline(always)]
+            |scratch, first, n, exponentials, multiplier| {
+                let start = self.row.start + first;
+                let place = Target::new(out, start, n, &mut scratch.result);
+                // The target's exponential, before it is overwritten.
+                let target = target.checked_sub(first).filter(|&index| index < n);
+                // SAFETY: one of the block's exponentials.
+                let of_target = target.map(|index| unsafe { *exponentials.add(index) });
+                // SAFETY: `n` elements can be read and written; the exponentials are in the target
+                // itself or in a buffer of their own.
+                unsafe {
+                    for_each_vector(
+                        simd,
+                        [exponentials],
+                        Some(place.pointer),
+                        n,
+                        T::default(),
+                        #[inline(always)]
+                        |[e], _| canonical_nan(simd, multiplier.apply(e)),
+                    );
+                    if let (Some(index), Some(e)) = (target, of_target) {
+                        let slope = self.slope(e.into(), 1.0, &multiplier);
+                        *place.pointer.add(index) = T::nearest(without_payload(slope * factor));
+                    }
+                    place.finish(simd, out, start, n);
+                }
+            },
+        );
+    }
+
+    /// The gradient of one class, before the factor.
+    #[inline(always)]
+    fn slope<S: Token>(&self, e: f64, y: f64, multiplier: &ProbabilityFactor<S, T>) -> f64 {
+        if multiplier.at_maximum && e == 1.0 / unscale(T::Vector::<S>::PRECISION) {
+            ((self.share - y) - y * self.others) * self.inverse
+        } else {
+            e * multiplier.probability * self.share - y
+        }
+    }
+
+    /// The general form, in `f64` lanes for all types.
+    #[inline(always)]
+    fn of_any<S: Token>(&self, simd: S, scratch: &mut Scratch<T>, buffers: &mut LabelBuffers) {
+        let splat = |value| f64x8::splat(simd, value);
+        let Derivatives {
+            gradient,
+            hessian,
+            factor,
+        } = self.derivatives;
+        let keep = self.settings.keep();
+        let uniform = self.settings.label_smoothing / self.row.columns as f64;
+        self.exponentials.for_each_block(
+            simd,
+            &self.batch.y_pred,
+            None,
+            scratch,
+            #[inline(always)]
+            |_, first, n, exponentials, multiplier| {
+                let start = self.row.start + first;
+                // SAFETY: `n` exponentials are readable, and not written while the slice lives.
+                let kept = unsafe { std::slice::from_raw_parts(exponentials, n) };
+                let wide = reserve(&mut buffers.y_pred, n);
+                for (slot, &e) in wide.iter_mut().zip(kept) {
+                    *slot = e.into();
+                }
+                let e = wide.as_ptr();
+                let (dense, y) = match self.label {
+                    Label::Class(..) => (false, e),
+                    Label::Dense => {
+                        let y_true = &self.batch.y_true;
+                        (
+                            true,
+                            read_block(simd, y_true, start, n, &mut buffers.y_true),
+                        )
+                    }
+                };
+                let target = match self.label {
+                    Label::Class(target, _) => target.checked_sub(first).filter(|&i| i < n),
+                    Label::Dense => None,
+                };
+                let (others, inverse) = (splat(self.others), splat(self.inverse));
+                let (share, square) = (splat(self.share), splat(self.square));
+                let probability = splat(multiplier.probability);
+                let (factor_lanes, one) = (splat(factor), splat(1.0));
+                let (keep_lanes, uniform_lanes) = (splat(keep), splat(uniform));
+                // No exponential of a block that does not reach the maximum is this large.
+                let maximum = splat(if multiplier.at_maximum {
+                    1.0 / unscale(T::Vector::<S>::PRECISION)
+                } else {
+                    f64::INFINITY
+                });
+                let result = reserve(&mut buffers.result, n).as_mut_ptr();
+                // SAFETY: `n` elements can be read at each place and written to the buffer, which is
+                // apart from them.
+                unsafe {
+                    for_each_vector::<S, f64, 2>(
+                        simd,
+                        [e, y],
+                        Some(result),
+                        n,
+                        0.0,
+                        #[inline(always)]
+                        |[e, y], _| {
+                            let y = if dense {
+                                Lanes::fma(y, keep_lanes, uniform_lanes)
+                            } else {
+                                uniform_lanes
+                            };
+                            let below = Lanes::fma(e * probability, share, -y);
+                            let at_maximum = ((share - y) - y * others) * inverse;
+                            let slope = e.simd_eq(maximum).select(at_maximum, below);
+                            canonical_nan(simd, slope * factor_lanes)
+                        },
+                    );
+                    if let Some(index) = target {
+                        let slope = self.slope(*e.add(index), keep + uniform, &multiplier);
+                        *result.add(index) = without_payload(slope * factor);
+                    }
+                    gradient.write(simd, start, std::slice::from_raw_parts(result, n));
+                    let Some(hessian) = hessian else { return };
+                    for_each_vector::<S, f64, 1>(
+                        simd,
+                        [e],
+                        Some(result),
+                        n,
+                        0.0,
+                        #[inline(always)]
+                        |[e], _| {
+                            let p = e * probability;
+                            let complement = e.simd_eq(maximum).select(others * inverse, one - p);
+                            let bend = p * Lanes::fma(share, complement, square * p);
+                            canonical_nan(simd, bend * factor_lanes)
+                        },
+                    );
+                    hessian.write(simd, start, std::slice::from_raw_parts(result, n));
+                }
+            },
+        );
+    }
+}
+
+/// A NaN that arises has another sign on another CPU.
+#[inline(always)]
+pub(super) fn without_payload(value: f64) -> f64 {
+    if value.is_nan() { f64::NAN } else { value }
+}

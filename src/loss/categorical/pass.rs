@@ -1,0 +1,542 @@
+//! Over the samples: labels and weights checked, rows evaluated, totals exact, on all threads.
+
+use super::Settings;
+use super::labels::{LabelBuffers, LabelSums, sum_row};
+use super::logits::{self, Derivatives, Label, Pending};
+use super::probabilities;
+use super::twofold::Twofold;
+use crate::driver::operand::OperandMut;
+use crate::driver::rows::{Row, for_each_row_range};
+use crate::lanes::Token;
+use crate::level::{Level, OnLevel};
+use crate::loss::options::OptionError;
+use crate::loss::{
+    Argument, Batch, FirstRefusal, Found, LossError, Reduction, Refusal, Request, Scale, Totals,
+};
+use crate::reduction::exact::ExactSum;
+use crate::reduction::row_probabilities::{Scratch, fill, row_exponentials};
+use crate::reduction::row_statistics::row_statistics;
+use crate::reduction::row_sums::RowReal;
+use std::ops::Range;
+
+/// Rows whose logarithms are taken together.
+const BATCH: usize = 16;
+
+type KeepGoing<'a> = &'a dyn Fn() -> bool;
+
+/// See [`crate::loss::Loss::evaluate`].
+pub(super) fn evaluate(
+    settings: Settings<'_>,
+    level: Level,
+    batch: &Batch<'_>,
+    request: Request<'_>,
+    keep_going: KeepGoing<'_>,
+) -> Result<Totals, LossError> {
+    if let Some(weights) = settings.class_weight
+        && weights.len() != batch.classes
+    {
+        let message = format!(
+            "has length {}, but there are {} classes",
+            weights.len(),
+            batch.classes
+        );
+        return Err(OptionError::value("class_weight", message).into());
+    }
+    level.dispatch(Evaluation {
+        settings,
+        batch,
+        request,
+        keep_going,
+    })
+}
+
+struct Evaluation<'a> {
+    settings: Settings<'a>,
+    batch: &'a Batch<'a>,
+    request: Request<'a>,
+    keep_going: KeepGoing<'a>,
+}
+
+impl OnLevel for Evaluation<'_> {
+    type Output = Result<Totals, LossError>;
+
+    fn run<S: Token>(self, simd: S) -> Self::Output {
+        let pass = Pass {
+            simd,
+            settings: self.settings,
+            batch: self.batch,
+            classes: self.batch.classes,
+        };
+        if self.batch.double {
+            pass.run::<f64>(self.request, self.keep_going)
+        } else {
+            pass.run::<f32>(self.request, self.keep_going)
+        }
+    }
+}
+
+struct Pass<'a, S: Token> {
+    simd: S,
+    settings: Settings<'a>,
+    batch: &'a Batch<'a>,
+    classes: usize,
+}
+
+/// A type whose values are summed exactly.
+trait Summed: RowReal {
+    fn add_to<S: Token>(sum: &mut ExactSum, simd: S, values: &[Self]);
+}
+
+impl Summed for f32 {
+    fn add_to<S: Token>(sum: &mut ExactSum, simd: S, values: &[Self]) {
+        sum.add_f32_slice(simd, values);
+    }
+}
+
+impl Summed for f64 {
+    fn add_to<S: Token>(sum: &mut ExactSum, simd: S, values: &[Self]) {
+        sum.add_f64_slice(simd, values);
+    }
+}
+
+/// What a thread has of its own.
+struct Worker<T> {
+    totals: Totals,
+    scratch: Scratch<T>,
+    buffers: LabelBuffers,
+    ids: Vec<i64>,
+    weights: Vec<f64>,
+    values: Vec<T>,
+}
+
+impl<T: Default> Default for Worker<T> {
+    fn default() -> Self {
+        Self {
+            totals: Totals::new(),
+            scratch: Scratch::default(),
+            buffers: LabelBuffers::default(),
+            ids: Vec::new(),
+            weights: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+}
+
+/// What a pass does with each row.
+struct Plan<'a> {
+    values: Option<OperandMut<'a>>,
+    gradient: Option<OperandMut<'a>>,
+    hessian: Option<OperandMut<'a>>,
+    scale: f64,
+    /// Whether the weights have been added before.
+    weighed: bool,
+}
+
+/// How much of the samples is looked at before the pass itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Survey {
+    /// What decides over the weights.
+    Weights,
+    /// Everything that may be refused.
+    All,
+}
+
+impl<S: Token> Pass<'_, S> {
+    fn run<T: Summed>(
+        &self,
+        request: Request<'_>,
+        keep_going: KeepGoing<'_>,
+    ) -> Result<Totals, LossError> {
+        let mut before = None;
+        let plan = match request {
+            Request::Value { values } => Plan {
+                values,
+                gradient: None,
+                hessian: None,
+                scale: 1.0,
+                weighed: false,
+            },
+            Request::ValueAndGradient {
+                values,
+                gradient,
+                reduction,
+                keep_if_refused,
+            } => {
+                let divides = matches!(reduction, Reduction::Mean | Reduction::SumOverBatchSize);
+                let scale = if keep_if_refused {
+                    let totals = self.survey(Survey::All, keep_going)?;
+                    before.insert(totals).gradient_scale(reduction)
+                } else if divides && self.counts_unevenly() {
+                    let totals = self.survey(Survey::Weights, keep_going)?;
+                    before.insert(totals).gradient_scale(reduction)
+                } else {
+                    self.even_totals(self.batch.samples() as u64)
+                        .gradient_scale(reduction)
+                };
+                Plan {
+                    values,
+                    gradient: Some(gradient),
+                    hessian: None,
+                    scale: scale.high,
+                    weighed: before.is_some(),
+                }
+            }
+            Request::GradientHessian { gradient, hessian } => Plan {
+                values: None,
+                gradient: Some(gradient),
+                hessian: Some(hessian),
+                scale: Scale::ONE.high,
+                weighed: true,
+            },
+        };
+        let empty = plan.hessian.is_some();
+        let mut totals = self.for_each_range(keep_going, |worker: &mut Worker<T>, range| {
+            self.rows(worker, &plan, range)
+        })?;
+        if empty {
+            return Ok(Totals::new());
+        }
+        match before {
+            Some(before) => totals.weight = before.weight,
+            None if !self.has_weights() => totals.weight = ExactSum::from(totals.count),
+            None => {}
+        }
+        Ok(totals)
+    }
+
+    fn has_weights(&self) -> bool {
+        self.batch.sample_weight.is_some() || self.settings.class_weight.is_some()
+    }
+
+    /// Whether the divisor of a mean is not just the number of samples.
+    fn counts_unevenly(&self) -> bool {
+        self.has_weights() || self.settings.ignore_class.is_some()
+    }
+
+    fn even_totals(&self, count: u64) -> Totals {
+        Totals {
+            weight: ExactSum::from(count),
+            count,
+            ..Totals::new()
+        }
+    }
+
+    /// Go over all samples up to the first refusal; the merged totals.
+    fn for_each_range<T: Summed>(
+        &self,
+        keep_going: KeepGoing<'_>,
+        work: impl Fn(&mut Worker<T>, Range<usize>) -> Result<(), (usize, Refusal)> + Sync,
+    ) -> Result<Totals, LossError> {
+        let refused = FirstRefusal::default();
+        let workers = for_each_row_range(
+            self.batch.samples(),
+            self.classes,
+            keep_going,
+            Worker::default,
+            |worker, range| {
+                if !refused.precedes(range.start)
+                    && let Err((sample, refusal)) = work(worker, range)
+                {
+                    refused.note(sample, refusal);
+                }
+            },
+        )?;
+        refused.into_result()?;
+        let mut totals = Totals::new();
+        for worker in &workers {
+            totals.merge(&worker.totals);
+        }
+        Ok(totals)
+    }
+
+    /// Check what can be refused, and add up the weights.
+    fn survey(&self, survey: Survey, keep_going: KeepGoing<'_>) -> Result<Totals, LossError> {
+        let settings = &self.settings;
+        let dense_weights = !settings.sparse && settings.class_weight.is_some();
+        let of_rows =
+            dense_weights || survey == Survey::All && !(settings.sparse && settings.from_logits);
+        let mut totals = self.for_each_range(keep_going, |worker: &mut Worker<f32>, range| {
+            self.read_labels(worker, range.clone());
+            for (i, sample) in range.clone().enumerate() {
+                let Some(label) = self.label(worker, i, sample).map_err(at(sample))? else {
+                    worker.weights[i] = 0.0;
+                    continue;
+                };
+                let mut sums = LabelSums::default();
+                if of_rows {
+                    let row = Row::of(sample, self.classes);
+                    sums = sum_row(self.simd, settings, self.batch, row, &mut worker.buffers)
+                        .map_err(at(sample))?;
+                }
+                self.weigh(worker, i, sample, label, sums.weight)
+                    .map_err(at(sample))?;
+                worker.totals.count += 1;
+            }
+            if self.has_weights() {
+                let weights = &worker.weights[..range.len()];
+                worker.totals.weight.add_f64_slice(self.simd, weights);
+            }
+            Ok(())
+        })?;
+        if !self.has_weights() {
+            totals.weight = ExactSum::from(totals.count);
+        }
+        Ok(totals)
+    }
+
+    /// Read class ids and weights of a range of samples.
+    fn read_labels<T>(&self, worker: &mut Worker<T>, range: Range<usize>) {
+        let n = range.len();
+        if self.settings.sparse {
+            worker.ids.resize(n.max(worker.ids.len()), 0);
+            let ids = &mut worker.ids[..n];
+            self.batch
+                .y_true
+                .read_class_ids(self.simd, range.start, ids);
+        }
+        worker.weights.resize(n.max(worker.weights.len()), 1.0);
+        match &self.batch.sample_weight {
+            Some(weights) => weights.read(self.simd, range.start, &mut worker.weights[..n]),
+            None => worker.weights[..n].fill(1.0),
+        }
+    }
+
+    /// The label of the `i`-th sample of a range; `None` if it is ignored.
+    #[inline]
+    fn label<T>(
+        &self,
+        worker: &Worker<T>,
+        i: usize,
+        sample: usize,
+    ) -> Result<Option<usize>, Refusal> {
+        if !self.settings.sparse {
+            return Ok(Some(0));
+        }
+        let id = worker.ids[i];
+        if self.settings.ignore_class == Some(id) {
+            return Ok(None);
+        }
+        match usize::try_from(id) {
+            Ok(class) if class < self.classes => Ok(Some(class)),
+            _ => Err(Refusal {
+                argument: Argument::YTrue,
+                position: sample,
+                found: Found::ClassId {
+                    id,
+                    classes: self.classes,
+                },
+            }),
+        }
+    }
+
+    /// The weight of a sample, kept in its place: its own times that of its class.
+    #[inline]
+    fn weigh<T>(
+        &self,
+        worker: &mut Worker<T>,
+        i: usize,
+        sample: usize,
+        class: usize,
+        of_classes: f64,
+    ) -> Result<f64, Refusal> {
+        let own = worker.weights[i];
+        if own < 0.0 {
+            return Err(Refusal {
+                argument: Argument::SampleWeight,
+                position: sample,
+                found: Found::Negative(own),
+            });
+        }
+        if let Some(weights) = self.settings.class_weight {
+            worker.weights[i] = own
+                * if self.settings.sparse {
+                    weights[class]
+                } else {
+                    of_classes
+                };
+        }
+        Ok(worker.weights[i])
+    }
+
+    /// Evaluate a range of samples.
+    fn rows<T: Summed>(
+        &self,
+        worker: &mut Worker<T>,
+        plan: &Plan<'_>,
+        range: Range<usize>,
+    ) -> Result<(), (usize, Refusal)> {
+        self.read_labels(worker, range.clone());
+        worker.values.clear();
+        for first in range.clone().step_by(BATCH) {
+            let n = BATCH.min(range.end - first);
+            self.batch_of_rows(worker, plan, first - range.start, first, n)?;
+        }
+        if plan.hessian.is_some() {
+            return Ok(());
+        }
+        let Worker {
+            totals,
+            values,
+            weights,
+            ..
+        } = worker;
+        T::add_to(&mut totals.sum, self.simd, values);
+        if self.has_weights() && !plan.weighed {
+            totals
+                .weight
+                .add_f64_slice(self.simd, &weights[..range.len()]);
+        }
+        if let Some(target) = &plan.values {
+            // SAFETY: ranges are disjoint.
+            unsafe { target.write(self.simd, range.start, values) };
+        }
+        Ok(())
+    }
+
+    /// Evaluate `n` samples from `first` on, the `offset`-th of the range.
+    fn batch_of_rows<T: Summed>(
+        &self,
+        worker: &mut Worker<T>,
+        plan: &Plan<'_>,
+        offset: usize,
+        first: usize,
+        n: usize,
+    ) -> Result<(), (usize, Refusal)> {
+        let mut pending = [Pending::<T>::default(); BATCH];
+        let mut values = [Twofold::default(); BATCH];
+        let mut targets = [1.0; BATCH];
+        let mut counted = [false; BATCH];
+        for i in 0..n {
+            let sample = first + i;
+            let row = Row::of(sample, self.classes);
+            let label = self.label(worker, offset + i, sample);
+            let Some(class) = label.map_err(at(sample))? else {
+                worker.weights[offset + i] = 0.0;
+                for out in [&plan.gradient, &plan.hessian].into_iter().flatten() {
+                    fill(self.simd, out, &mut worker.scratch.result, row, 0.0);
+                }
+                continue;
+            };
+            counted[i] = true;
+            worker.totals.count += 1;
+            let label = if self.settings.sparse {
+                Label::Class(class, self.prediction::<T>(row.start + class))
+            } else {
+                Label::Dense
+            };
+            let settings = &self.settings;
+            let scans = !settings.sparse || !settings.from_logits || settings.label_smoothing > 0.0;
+            let mut sums = LabelSums::default();
+            if scans {
+                sums = sum_row(self.simd, settings, self.batch, row, &mut worker.buffers)
+                    .map_err(at(sample))?;
+            }
+            let weight = self
+                .weigh(worker, offset + i, sample, class, sums.weight)
+                .map_err(at(sample))?;
+            let derivatives = plan.gradient.as_ref().map(|gradient| Derivatives {
+                gradient,
+                hessian: plan.hessian.as_ref(),
+                factor: weight * plan.scale,
+            });
+            if settings.from_logits {
+                pending[i] = self.logits(worker, row, label, sums, derivatives);
+            } else {
+                let is_nan = sums.products.high.is_nan() || sums.labels.high.is_nan();
+                if let Label::Class(_, p) = label {
+                    targets[i] = p;
+                }
+                if let Some(derivatives) = derivatives {
+                    probabilities::differentiate(
+                        self.simd,
+                        (settings, self.batch),
+                        (row, label, is_nan),
+                        derivatives,
+                        &mut worker.buffers,
+                    );
+                }
+                pending[i].sums = sums;
+            }
+        }
+        if plan.hessian.is_some() {
+            return Ok(());
+        }
+        let settings = &self.settings;
+        if settings.from_logits {
+            values = logits::values(self.simd, settings, self.classes, &pending, n);
+        } else {
+            if settings.sparse {
+                let sums = pending[..n].iter_mut().map(|pending| &mut pending.sums);
+                probabilities::add_targets(self.simd, settings, &targets[..n], sums);
+            }
+            for (value, pending) in values.iter_mut().zip(&pending[..n]) {
+                *value = probabilities::value(settings, self.classes, &pending.sums);
+            }
+        }
+        for i in 0..n {
+            let value = if counted[i] {
+                let weighted = values[i].times(Twofold::from(worker.weights[offset + i]));
+                T::nearest(logits::without_payload(weighted.high + weighted.low))
+            } else {
+                T::default()
+            };
+            worker.values.push(value);
+        }
+        Ok(())
+    }
+
+    /// Evaluate a row of logits but for its logarithm.
+    fn logits<T: Summed>(
+        &self,
+        worker: &mut Worker<T>,
+        row: Row,
+        label: Label,
+        mut sums: LabelSums,
+        derivatives: Option<Derivatives<'_>>,
+    ) -> Pending<T> {
+        let (simd, y_pred) = (self.simd, &self.batch.y_pred);
+        if let Label::Class(_, logit) = label {
+            sums.labels = Twofold::from(1.0);
+            sums.products = Twofold::from(logit);
+            sums.besides_infinity = logit != f64::INFINITY;
+        }
+        let Some(derivatives) = derivatives else {
+            let statistics = row_statistics(simd, y_pred, row, &mut worker.scratch.x);
+            return Pending { statistics, sums };
+        };
+        // The gradient's place is free until it is written, but not for a Hessian to be made as well.
+        let place = derivatives
+            .hessian
+            .is_none()
+            .then_some(derivatives.gradient);
+        let exponentials = row_exponentials(simd, y_pred, row, place, &mut worker.scratch);
+        logits::differentiate(
+            simd,
+            (&self.settings, self.batch),
+            (row, label, sums.labels.high),
+            &exponentials,
+            derivatives,
+            (&mut worker.scratch, &mut worker.buffers),
+        );
+        Pending {
+            statistics: exponentials.statistics,
+            sums,
+        }
+    }
+
+    /// One prediction as a number.
+    fn prediction<T: Summed>(&self, position: usize) -> f64 {
+        let y_pred = &self.batch.y_pred;
+        if let Some(&[value]) = y_pred.as_slice::<T>(position, 1) {
+            return value.into();
+        }
+        let mut value = [0.0];
+        y_pred.read(self.simd, position, &mut value);
+        value[0]
+    }
+}
+
+/// A refusal with the sample it belongs to.
+fn at(sample: usize) -> impl FnOnce(Refusal) -> (usize, Refusal) {
+    move |refusal| (sample, refusal)
+}
