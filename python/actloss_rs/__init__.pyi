@@ -16,6 +16,8 @@ from actloss_rs.activations import hard_tanh as hard_tanh
 from actloss_rs.activations import leaky_relu as leaky_relu
 from actloss_rs.activations import log1p as log1p
 from actloss_rs.activations import log_sigmoid as log_sigmoid
+from actloss_rs.activations import log_softmax as log_softmax
+from actloss_rs.activations import logsumexp as logsumexp
 from actloss_rs.activations import mish as mish
 from actloss_rs.activations import prelu as prelu
 from actloss_rs.activations import relu as relu
@@ -24,6 +26,7 @@ from actloss_rs.activations import selu as selu
 from actloss_rs.activations import sigmoid as sigmoid
 from actloss_rs.activations import silu as silu
 from actloss_rs.activations import soft_shrink as soft_shrink
+from actloss_rs.activations import softmax as softmax
 from actloss_rs.activations import softplus as softplus
 from actloss_rs.activations import softsign as softsign
 from actloss_rs.activations import sparse_plus as sparse_plus
@@ -36,7 +39,9 @@ from actloss_rs.activations import threshold as threshold
 from actloss_rs.activations import thresholded_relu as thresholded_relu
 from actloss_rs.decision import predict_binary as predict_binary
 from actloss_rs.loss_functions import binary_crossentropy as binary_crossentropy
+from actloss_rs.loss_functions import categorical_crossentropy as categorical_crossentropy
 from actloss_rs.loss_functions import mean_squared_error as mean_squared_error
+from actloss_rs.loss_functions import sparse_categorical_crossentropy as sparse_categorical_crossentropy
 from actloss_rs.threads import num_threads as num_threads
 from actloss_rs.threads import simd_level as simd_level
 
@@ -49,6 +54,7 @@ __all__ = [
     "activations",
     "backward",
     "binary_crossentropy",
+    "categorical_crossentropy",
     "celu",
     "elu",
     "erf",
@@ -64,6 +70,8 @@ __all__ = [
     "leaky_relu",
     "log1p",
     "log_sigmoid",
+    "log_softmax",
+    "logsumexp",
     "losses",
     "mean_squared_error",
     "mish",
@@ -78,8 +86,10 @@ __all__ = [
     "silu",
     "simd_level",
     "soft_shrink",
+    "softmax",
     "softplus",
     "softsign",
+    "sparse_categorical_crossentropy",
     "sparse_plus",
     "sparse_sigmoid",
     "squareplus",

@@ -1,7 +1,7 @@
 # Written by scripts/write_stubs.py from the definitions in src/activation/: do not edit.
 from typing import Any
 
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from actloss_rs._gelu import gelu as gelu
 from actloss_rs._typing import Activation
@@ -21,6 +21,8 @@ __all__ = [
     "leaky_relu",
     "log1p",
     "log_sigmoid",
+    "log_softmax",
+    "logsumexp",
     "mish",
     "prelu",
     "relu",
@@ -29,6 +31,7 @@ __all__ = [
     "sigmoid",
     "silu",
     "soft_shrink",
+    "softmax",
     "softplus",
     "softsign",
     "sparse_plus",
@@ -61,6 +64,18 @@ def leaky_relu(x: ArrayLike, negative_slope: ArrayLike = 0.01, **kwargs: Any) ->
 
 log1p: Activation
 log_sigmoid: Activation
+
+def log_softmax(
+    x: ArrayLike, axis: int | tuple[int, ...] | None = -1, *, out: NDArray[Any] | None = None
+) -> Any: ...
+def logsumexp(
+    x: ArrayLike,
+    axis: int | tuple[int, ...] | None = -1,
+    keepdims: bool = False,
+    *,
+    out: NDArray[Any] | None = None,
+) -> Any: ...
+
 mish: Activation
 
 def prelu(x: ArrayLike, slope: ArrayLike, **kwargs: Any) -> Any: ...
@@ -72,6 +87,9 @@ sigmoid: Activation
 silu: Activation
 
 def soft_shrink(x: ArrayLike, threshold: ArrayLike = 0.5, **kwargs: Any) -> Any: ...
+def softmax(
+    x: ArrayLike, axis: int | tuple[int, ...] | None = -1, *, out: NDArray[Any] | None = None
+) -> Any: ...
 def softplus(x: ArrayLike, beta: ArrayLike = 1.0, **kwargs: Any) -> Any: ...
 
 softsign: Activation

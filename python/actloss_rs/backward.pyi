@@ -1,7 +1,7 @@
 # Written by scripts/write_stubs.py from the definitions in src/activation/: do not edit.
 from typing import Any
 
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from actloss_rs._gelu import gelu_backward as gelu
 from actloss_rs._typing import Gradient
@@ -21,6 +21,8 @@ __all__ = [
     "leaky_relu",
     "log1p",
     "log_sigmoid",
+    "log_softmax",
+    "logsumexp",
     "mish",
     "prelu",
     "relu",
@@ -29,6 +31,7 @@ __all__ = [
     "sigmoid",
     "silu",
     "soft_shrink",
+    "softmax",
     "softplus",
     "softsign",
     "sparse_plus",
@@ -63,6 +66,14 @@ def leaky_relu(dy: ArrayLike, x: ArrayLike, negative_slope: ArrayLike = 0.01, **
 
 log1p: Gradient
 log_sigmoid: Gradient
+
+def log_softmax(
+    dy: ArrayLike, x: ArrayLike, axis: int | tuple[int, ...] | None = -1, *, out: NDArray[Any] | None = None
+) -> Any: ...
+def logsumexp(
+    dy: ArrayLike, x: ArrayLike, axis: int | tuple[int, ...] | None = -1, *, out: NDArray[Any] | None = None
+) -> Any: ...
+
 mish: Gradient
 
 def prelu(dy: ArrayLike, x: ArrayLike, slope: ArrayLike, **kwargs: Any) -> Any: ...
@@ -74,6 +85,9 @@ sigmoid: Gradient
 silu: Gradient
 
 def soft_shrink(dy: ArrayLike, x: ArrayLike, threshold: ArrayLike = 0.5, **kwargs: Any) -> Any: ...
+def softmax(
+    dy: ArrayLike, y: ArrayLike, axis: int | tuple[int, ...] | None = -1, *, out: NDArray[Any] | None = None
+) -> Any: ...
 def softplus(dy: ArrayLike, x: ArrayLike, beta: ArrayLike = 1.0, **kwargs: Any) -> Any: ...
 
 softsign: Gradient

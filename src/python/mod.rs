@@ -1,6 +1,7 @@
 //! The Python extension module `actloss_rs._core`: the one part that knows Python and NumPy.
 
 mod arrays;
+mod axes;
 mod axis;
 mod decision;
 mod gufunc;
