@@ -153,10 +153,11 @@ pub(super) fn differentiate<S: Token, T: RowReal>(
 ) {
     let statistics = &exponentials.statistics;
     if !statistics.has_probabilities() {
-        for out in [Some(derivatives.gradient), derivatives.hessian] {
-            if let Some(out) = out {
-                fill(simd, out, &mut scratch.result, row, f64::NAN);
-            }
+        for out in [Some(derivatives.gradient), derivatives.hessian]
+            .into_iter()
+            .flatten()
+        {
+            fill(simd, out, &mut scratch.result, row, f64::NAN);
         }
         return;
     }

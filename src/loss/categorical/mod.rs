@@ -6,13 +6,14 @@
 //! three sums over the row, of `y`, of `y z` and of `z`; of one-hot labels the first is 1 and the second
 //! is the target's logit, so that sparse and one-hot labels give the same bits.
 //!
-//! `pass.rs` goes over the samples: labels, weights, totals, refusals. `logits.rs` and
+//! `pass.rs` goes over the samples, whose labels and weights `samples.rs` reads; `logits.rs` and
 //! `probabilities.rs` evaluate a row, `labels.rs` sums it with dense labels.
 
 mod labels;
 mod logits;
 mod pass;
 mod probabilities;
+mod samples;
 #[cfg(test)]
 mod tests;
 mod twofold;

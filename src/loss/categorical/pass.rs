@@ -4,15 +4,14 @@ use super::Settings;
 use super::labels::{LabelBuffers, LabelSums, sum_row};
 use super::logits::{self, Derivatives, Label, Pending};
 use super::probabilities;
+use super::samples::{Survey, at};
 use super::twofold::Twofold;
 use crate::driver::operand::OperandMut;
 use crate::driver::rows::{Row, for_each_row_range};
 use crate::lanes::Token;
 use crate::level::{Level, OnLevel};
 use crate::loss::options::OptionError;
-use crate::loss::{
-    Argument, Batch, FirstRefusal, Found, LossError, Reduction, Refusal, Request, Scale, Totals,
-};
+use crate::loss::{Batch, FirstRefusal, LossError, Reduction, Refusal, Request, Scale, Totals};
 use crate::reduction::exact::ExactSum;
 use crate::reduction::row_probabilities::{Scratch, fill, row_exponentials};
 use crate::reduction::row_statistics::row_statistics;
@@ -22,7 +21,7 @@ use std::ops::Range;
 /// Rows whose logarithms are taken together.
 const BATCH: usize = 16;
 
-type KeepGoing<'a> = &'a dyn Fn() -> bool;
+pub(super) type KeepGoing<'a> = &'a dyn Fn() -> bool;
 
 /// See [`crate::loss::Loss::evaluate`].
 pub(super) fn evaluate(
@@ -75,15 +74,15 @@ impl OnLevel for Evaluation<'_> {
     }
 }
 
-struct Pass<'a, S: Token> {
-    simd: S,
-    settings: Settings<'a>,
-    batch: &'a Batch<'a>,
-    classes: usize,
+pub(super) struct Pass<'a, S: Token> {
+    pub(super) simd: S,
+    pub(super) settings: Settings<'a>,
+    pub(super) batch: &'a Batch<'a>,
+    pub(super) classes: usize,
 }
 
 /// A type whose values are summed exactly.
-trait Summed: RowReal {
+pub(super) trait Summed: RowReal {
     fn add_to<S: Token>(sum: &mut ExactSum, simd: S, values: &[Self]);
 }
 
@@ -100,13 +99,13 @@ impl Summed for f64 {
 }
 
 /// What a thread has of its own.
-struct Worker<T> {
-    totals: Totals,
-    scratch: Scratch<T>,
-    buffers: LabelBuffers,
-    ids: Vec<i64>,
-    weights: Vec<f64>,
-    values: Vec<T>,
+pub(super) struct Worker<T> {
+    pub(super) totals: Totals,
+    pub(super) scratch: Scratch<T>,
+    pub(super) buffers: LabelBuffers,
+    pub(super) ids: Vec<i64>,
+    pub(super) weights: Vec<f64>,
+    pub(super) values: Vec<T>,
 }
 
 impl<T: Default> Default for Worker<T> {
@@ -130,15 +129,6 @@ struct Plan<'a> {
     scale: f64,
     /// Whether the weights have been added before.
     weighed: bool,
-}
-
-/// How much of the samples is looked at before the pass itself.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Survey {
-    /// What decides over the weights.
-    Weights,
-    /// Everything that may be refused.
-    All,
 }
 
 impl<S: Token> Pass<'_, S> {
@@ -170,8 +160,7 @@ impl<S: Token> Pass<'_, S> {
                     let totals = self.survey(Survey::Weights, keep_going)?;
                     before.insert(totals).gradient_scale(reduction)
                 } else {
-                    self.even_totals(self.batch.samples() as u64)
-                        .gradient_scale(reduction)
+                    even_totals(self.batch.samples() as u64).gradient_scale(reduction)
                 };
                 Plan {
                     values,
@@ -204,7 +193,7 @@ impl<S: Token> Pass<'_, S> {
         Ok(totals)
     }
 
-    fn has_weights(&self) -> bool {
+    pub(super) fn has_weights(&self) -> bool {
         self.batch.sample_weight.is_some() || self.settings.class_weight.is_some()
     }
 
@@ -213,16 +202,8 @@ impl<S: Token> Pass<'_, S> {
         self.has_weights() || self.settings.ignore_class.is_some()
     }
 
-    fn even_totals(&self, count: u64) -> Totals {
-        Totals {
-            weight: ExactSum::from(count),
-            count,
-            ..Totals::new()
-        }
-    }
-
     /// Go over all samples up to the first refusal; the merged totals.
-    fn for_each_range<T: Summed>(
+    pub(super) fn for_each_range<T: Summed>(
         &self,
         keep_going: KeepGoing<'_>,
         work: impl Fn(&mut Worker<T>, Range<usize>) -> Result<(), (usize, Refusal)> + Sync,
@@ -247,115 +228,6 @@ impl<S: Token> Pass<'_, S> {
             totals.merge(&worker.totals);
         }
         Ok(totals)
-    }
-
-    /// Check what can be refused, and add up the weights.
-    fn survey(&self, survey: Survey, keep_going: KeepGoing<'_>) -> Result<Totals, LossError> {
-        let settings = &self.settings;
-        let dense_weights = !settings.sparse && settings.class_weight.is_some();
-        let of_rows =
-            dense_weights || survey == Survey::All && !(settings.sparse && settings.from_logits);
-        let mut totals = self.for_each_range(keep_going, |worker: &mut Worker<f32>, range| {
-            self.read_labels(worker, range.clone());
-            for (i, sample) in range.clone().enumerate() {
-                let Some(label) = self.label(worker, i, sample).map_err(at(sample))? else {
-                    worker.weights[i] = 0.0;
-                    continue;
-                };
-                let mut sums = LabelSums::default();
-                if of_rows {
-                    let row = Row::of(sample, self.classes);
-                    sums = sum_row(self.simd, settings, self.batch, row, &mut worker.buffers)
-                        .map_err(at(sample))?;
-                }
-                self.weigh(worker, i, sample, label, sums.weight)
-                    .map_err(at(sample))?;
-                worker.totals.count += 1;
-            }
-            if self.has_weights() {
-                let weights = &worker.weights[..range.len()];
-                worker.totals.weight.add_f64_slice(self.simd, weights);
-            }
-            Ok(())
-        })?;
-        if !self.has_weights() {
-            totals.weight = ExactSum::from(totals.count);
-        }
-        Ok(totals)
-    }
-
-    /// Read class ids and weights of a range of samples.
-    fn read_labels<T>(&self, worker: &mut Worker<T>, range: Range<usize>) {
-        let n = range.len();
-        if self.settings.sparse {
-            worker.ids.resize(n.max(worker.ids.len()), 0);
-            let ids = &mut worker.ids[..n];
-            self.batch
-                .y_true
-                .read_class_ids(self.simd, range.start, ids);
-        }
-        worker.weights.resize(n.max(worker.weights.len()), 1.0);
-        match &self.batch.sample_weight {
-            Some(weights) => weights.read(self.simd, range.start, &mut worker.weights[..n]),
-            None => worker.weights[..n].fill(1.0),
-        }
-    }
-
-    /// The label of the `i`-th sample of a range; `None` if it is ignored.
-    #[inline]
-    fn label<T>(
-        &self,
-        worker: &Worker<T>,
-        i: usize,
-        sample: usize,
-    ) -> Result<Option<usize>, Refusal> {
-        if !self.settings.sparse {
-            return Ok(Some(0));
-        }
-        let id = worker.ids[i];
-        if self.settings.ignore_class == Some(id) {
-            return Ok(None);
-        }
-        match usize::try_from(id) {
-            Ok(class) if class < self.classes => Ok(Some(class)),
-            _ => Err(Refusal {
-                argument: Argument::YTrue,
-                position: sample,
-                found: Found::ClassId {
-                    id,
-                    classes: self.classes,
-                },
-            }),
-        }
-    }
-
-    /// The weight of a sample, kept in its place: its own times that of its class.
-    #[inline]
-    fn weigh<T>(
-        &self,
-        worker: &mut Worker<T>,
-        i: usize,
-        sample: usize,
-        class: usize,
-        of_classes: f64,
-    ) -> Result<f64, Refusal> {
-        let own = worker.weights[i];
-        if own < 0.0 {
-            return Err(Refusal {
-                argument: Argument::SampleWeight,
-                position: sample,
-                found: Found::Negative(own),
-            });
-        }
-        if let Some(weights) = self.settings.class_weight {
-            worker.weights[i] = own
-                * if self.settings.sparse {
-                    weights[class]
-                } else {
-                    of_classes
-                };
-        }
-        Ok(worker.weights[i])
     }
 
     /// Evaluate a range of samples.
@@ -536,7 +408,11 @@ impl<S: Token> Pass<'_, S> {
     }
 }
 
-/// A refusal with the sample it belongs to.
-fn at(sample: usize) -> impl FnOnce(Refusal) -> (usize, Refusal) {
-    move |refusal| (sample, refusal)
+/// The totals of samples of weight 1, but for their values.
+fn even_totals(count: u64) -> Totals {
+    Totals {
+        weight: ExactSum::from(count),
+        count,
+        ..Totals::new()
+    }
 }

@@ -48,7 +48,9 @@ fn case<T: Real>(classes: usize) -> Case<T> {
     for rows in [&mut soft, &mut probabilities] {
         for row in rows.chunks_mut(classes) {
             let sum: f64 = row.iter().sum();
-            row.iter_mut().for_each(|y| *y /= sum);
+            for y in row {
+                *y /= sum;
+            }
         }
     }
     Case {
@@ -92,12 +94,15 @@ fn batch<'a, T: Real>(case: &'a Case<T>, y_true: Operand<'a>, y_pred: &'a [T]) -
     }
 }
 
+/// Values, gradient, totals.
+type Evaluated<T> = (Vec<T>, Vec<T>, Totals);
+
 fn evaluate<T: Real>(
     loss: &dyn Loss,
     level: Level,
     batch: &Batch<'_>,
     reduction: Reduction,
-) -> (Vec<T>, Vec<T>, Totals) {
+) -> Evaluated<T> {
     let mut values = vec![T::default(); batch.samples()];
     let mut gradient = vec![T::default(); batch.y_pred.len()];
     let request = Request::ValueAndGradient {
@@ -187,7 +192,7 @@ fn check<T: Real>(ulp: f64) {
             let soft = batch(&case, Operand::from_slice(&case.soft), y_pred);
             let one_hot = batch(&case, Operand::from_slice(&case.one_hot), y_pred);
             let ids = batch(&case, ids_operand(&case.ids), y_pred);
-            let mut first: Option<[(Vec<T>, Vec<T>, Totals); 3]> = None;
+            let mut first: Option<[Evaluated<T>; 3]> = None;
             for &level in &levels {
                 let results = [
                     evaluate::<T>(&dense, level, &soft, Reduction::Mean),
@@ -216,7 +221,8 @@ fn check<T: Real>(ulp: f64) {
                     .zip([&case.soft, &case.one_hot, &case.one_hot])
             {
                 let divisor = totals.weight.to_f64();
-                for i in 0..SAMPLES {
+                for (i, value) in values.iter().enumerate() {
+                    let got: f64 = (*value).into();
                     let row = i * classes..(i + 1) * classes;
                     let (y, x) = (&labels[row.clone()], &y_pred[row.clone()]);
                     let x: Vec<f64> = x.iter().map(|&x| x.into()).collect();
@@ -226,7 +232,7 @@ fn check<T: Real>(ulp: f64) {
                             .map(|(y, w)| y * w)
                             .sum::<f64>();
                     let [value, slope, _] = textbook(y, &x, from_logits, label_smoothing, z_loss);
-                    let (got, value): (f64, f64) = (values[i].into(), weight * value[0]);
+                    let value = weight * value[0];
                     assert!(
                         (got - value).abs() <= ulp * value.abs().max(1e-300),
                         "{classes} {from_logits} {label_smoothing} {z_loss}: {got:e} {value:e}"
