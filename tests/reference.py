@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import mpmath
 import numpy as np
-from mpmath import erf, erfc, exp, expm1, inf, log, log1p, mpf, nan, pi, sech, sign, sqrt, tanh
+from mpmath import erf, exp, expm1, inf, log, log1p, mpf, nan, pi, sech, sign, sqrt, tanh
 
 mpmath.mp.prec = 200
 
@@ -40,6 +40,11 @@ def sigmoid(x: mpf) -> mpf:
 def density(x: mpf) -> mpf:
     """Of the standard normal distribution."""
     return exp(-x * x / 2) / sqrt(2 * pi)
+
+
+def erfc(x: mpf) -> mpf:
+    """mpmath's, which some versions cannot evaluate where it is far below the least float64, or 2."""
+    return mpf(0) if x > 1000 else mpf(2) if x < -1000 else mpmath.erfc(x)
 
 
 def clip(x: mpf, low: mpf, high: mpf) -> mpf:
