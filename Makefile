@@ -43,7 +43,7 @@ lint: build ## rustfmt, clippy, ruff, mypy, stubs against the runtime
 	$(BIN)/ruff format --check .
 	$(BIN)/python scripts/write_stubs.py --check
 	$(BIN)/mypy python
-	$(BIN)/stubtest actloss_rs --ignore-disjoint-bases
+	$(BIN)/stubtest actloss_rs --ignore-disjoint-bases --mypy-config-file pyproject.toml
 
 format: $(BIN)/.ready ## Format the code and write the stubs
 	cargo fmt

@@ -56,10 +56,11 @@ def axis_signature(function: Callable[..., object]) -> str:
 
 def package_stub(package: ModuleType) -> str:
     """The stub of the package itself: each public name from the submodule that defines it."""
+    public = {name: getattr(package, name) for name in package.__all__}
     submodules = [value for value in vars(package).values() if isinstance(value, ModuleType)]
     lines = []
-    for name in package.__all__:
-        if isinstance(getattr(package, name), ModuleType):
+    for name, value in public.items():
+        if isinstance(value, ModuleType):
             lines.append(f"from . import {name} as {name}")
             continue
         origins = [module.__name__ for module in submodules if name in getattr(module, "__all__", ())]

@@ -4,6 +4,8 @@ Elementwise activations are NumPy ufuncs; `softmax` and its kin work along an ax
 and, in `actloss_rs.losses`, classes; derivatives are in `actloss_rs.backward`.
 """
 
+from typing import Any
+
 from actloss_rs._core import __version__
 from actloss_rs.activations import *  # noqa: F403
 from actloss_rs.decision import predict_binary
@@ -16,6 +18,7 @@ __all__ = [
     "__version__",
     "activations",
     "backward",
+    "evaluate",  # noqa: F405 (below)
     "get_num_threads",
     "losses",
     "num_threads",
@@ -25,3 +28,12 @@ __all__ = [
 ]
 __all__ += activations.__all__
 __all__ += loss_functions.__all__
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: reading files takes modules that the functions alone do without.
+    if name == "evaluate":
+        from actloss_rs.evaluation import evaluate
+
+        return evaluate
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -38,6 +38,7 @@ from actloss_rs.activations import tanh_shrink as tanh_shrink
 from actloss_rs.activations import threshold as threshold
 from actloss_rs.activations import thresholded_relu as thresholded_relu
 from actloss_rs.decision import predict_binary as predict_binary
+from actloss_rs.evaluation import evaluate as evaluate
 from actloss_rs.loss_functions import binary_crossentropy as binary_crossentropy
 from actloss_rs.loss_functions import categorical_crossentropy as categorical_crossentropy
 from actloss_rs.loss_functions import mean_squared_error as mean_squared_error
@@ -58,6 +59,7 @@ __all__ = [
     "celu",
     "elu",
     "erf",
+    "evaluate",
     "exp",
     "expm1",
     "gelu",
