@@ -9,7 +9,7 @@
 //! are the weights of the two outcomes: `a = pos_weight y'`, `b = 1 - y'`, `y' = (1 - s) y + s / 2`.
 
 use super::{
-    Element, ElementwiseLoss, Formula, OptionError, UnitInterval, check_range, define_loss,
+    Element, ElementwiseLoss, Formula, Kernel, OptionError, UnitInterval, check_range, define_loss,
 };
 use crate::lanes::{Lanes, Token};
 use crate::math::exp::{exp, parts_bound};
@@ -33,15 +33,7 @@ define_loss! {
     }
 }
 
-impl BinaryCrossentropy {
-    /// Whether the labels are used as they are.
-    fn plain(&self) -> bool {
-        self.label_smoothing == 0.0 && self.pos_weight.is_none()
-    }
-}
-
 impl ElementwiseLoss for BinaryCrossentropy {
-    type Formula = BinaryFormula;
     const REGRESSION: bool = false;
 
     fn domain(&self) -> UnitInterval {
@@ -49,10 +41,6 @@ impl ElementwiseLoss for BinaryCrossentropy {
             y_true: true,
             y_pred: !self.from_logits,
         }
-    }
-
-    fn in_double(&self) -> bool {
-        !self.from_logits || !self.plain()
     }
 
     fn check_options(&self) -> Result<(), OptionError> {
@@ -70,37 +58,34 @@ impl ElementwiseLoss for BinaryCrossentropy {
             .map(|weights| ("pos_weight", weights))
     }
 
-    fn formula(&self) -> BinaryFormula {
+    fn kernel<S: Token>(&self) -> Kernel<S> {
         let keep = 1.0 - self.label_smoothing;
-        BinaryFormula {
-            from_logits: self.from_logits,
-            plain: self.plain(),
+        let adjusted = AdjustedLabels {
             keep,
             keep_low: (1.0 - keep) - self.label_smoothing,
             shift: self.label_smoothing / 2.0,
-            epsilon: self.epsilon,
+        };
+        let plain = self.label_smoothing == 0.0 && self.pos_weight.is_none();
+        match (self.from_logits, plain) {
+            (true, true) => Kernel::of(FromLogits(PlainLabels)),
+            (true, false) => Kernel::of(FromLogits(adjusted)),
+            (false, true) if self.epsilon == 0.0 => Kernel::of(FromProbabilities::<_, false> {
+                labels: PlainLabels,
+                epsilon: 0.0,
+            }),
+            (false, _) => Kernel::of(FromProbabilities::<_, true> {
+                labels: adjusted,
+                epsilon: self.epsilon,
+            }),
         }
     }
-}
-
-/// Binary cross-entropy with these options.
-#[derive(Clone, Copy, Debug)]
-pub struct BinaryFormula {
-    from_logits: bool,
-    /// Whether the labels are used as they are: `a = y`, `b = 1 - y`.
-    plain: bool,
-    /// `1 - s`, in two parts.
-    keep: f64,
-    keep_low: f64,
-    /// `s / 2`.
-    shift: f64,
-    epsilon: f64,
 }
 
 /// An unevaluated sum of two lanes.
 type Twofold<V> = (V, V);
 
 /// The weights of the two outcomes, not negative, in two parts each.
+#[derive(Clone, Copy)]
 struct Outcomes<V> {
     /// `a`.
     positive: Twofold<V>,
@@ -108,46 +93,57 @@ struct Outcomes<V> {
     negative: Twofold<V>,
 }
 
-impl<V> Outcomes<V> {
-    /// Both, rounded.
-    #[inline(always)]
-    fn rounded<S: Token>(&self) -> (V, V)
-    where
-        V: Lanes<S>,
-    {
-        (
-            self.positive.0 + self.positive.1,
-            self.negative.0 + self.negative.1,
-        )
-    }
+/// From labels to the weights of the outcomes.
+trait LabelWeights: Copy + Send + Sync + 'static {
+    /// Whether the labels are used as they are: `a = y`, `b = 1 - y`, `a + b = 1`.
+    const PLAIN: bool;
+
+    fn outcomes<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> Outcomes<V>;
 }
 
-/// A probability and whether it was outside of `[epsilon, 1 - epsilon]`.
-struct Clipped<V, M> {
-    outside: M,
-    above: M,
-    /// The probability, or `epsilon` for both bounds.
-    inside: V,
-}
+/// `a = y`, `b = 1 - y`.
+#[derive(Clone, Copy)]
+struct PlainLabels;
 
-impl BinaryFormula {
+impl LabelWeights for PlainLabels {
+    const PLAIN: bool = true;
+
     #[inline(always)]
     fn outcomes<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> Outcomes<V> {
-        let (zero, one) = (V::lit(simd, 0.0), V::lit(simd, 1.0));
-        let y = (at.y_true, zero);
-        let complement = fast_two_sum(one, -at.y_true);
-        if self.plain {
-            return Outcomes {
-                positive: y,
-                negative: complement,
-            };
-        }
         Outcomes {
-            positive: multiply(self.smooth(simd, y), (at.parameter, zero)),
-            negative: self.smooth(simd, complement),
+            positive: (at.y_true, V::lit(simd, 0.0)),
+            negative: fast_two_sum(V::lit(simd, 1.0), -at.y_true),
         }
     }
+}
 
+/// Labels with smoothing and the weight of the positive outcome, which is the element's parameter.
+#[derive(Clone, Copy)]
+struct AdjustedLabels {
+    /// `1 - s`, in two parts.
+    keep: f64,
+    keep_low: f64,
+    /// `s / 2`.
+    shift: f64,
+}
+
+impl LabelWeights for AdjustedLabels {
+    const PLAIN: bool = false;
+
+    #[inline(always)]
+    fn outcomes<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> Outcomes<V> {
+        let Outcomes { positive, negative } = PlainLabels.outcomes(simd, at);
+        Outcomes {
+            positive: multiply(
+                self.smooth(simd, positive),
+                (at.parameter, V::lit(simd, 0.0)),
+            ),
+            negative: self.smooth(simd, negative),
+        }
+    }
+}
+
+impl AdjustedLabels {
     /// `(1 - s) y + s / 2`.
     #[inline(always)]
     fn smooth<S: Token, V: Lanes<S>>(self, simd: S, y: Twofold<V>) -> Twofold<V> {
@@ -156,11 +152,20 @@ impl BinaryFormula {
         let (sum, sum_error) = two_sum(scaled, V::lit(simd, self.shift));
         (sum, sum_error + error)
     }
+}
+
+/// Of the logit of `p`.
+#[derive(Clone, Copy)]
+struct FromLogits<L>(L);
+
+impl<L: LabelWeights> Formula for FromLogits<L> {
+    const IN_DOUBLE: bool = !L::PLAIN;
+    const PARAMETER: bool = !L::PLAIN;
 
     #[inline(always)]
-    fn value_from_logits<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
+    fn value<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
         let zero = V::lit(simd, 0.0);
-        let Outcomes { positive, negative } = self.outcomes(simd, at);
+        let Outcomes { positive, negative } = self.0.outcomes(simd, at);
         let x = at.y_pred;
         let against_negative = x.simd_gt(zero);
         // The weight of the outcome that x speaks against, and |x| where that counts.
@@ -171,7 +176,7 @@ impl BinaryFormula {
 
         let e = decay(simd, x);
         let logarithm = log1p_parts(simd, e.0, e.1);
-        let (near, near_low, sum) = if self.plain {
+        let (near, near_low, sum) = if L::PLAIN {
             (logarithm.0, logarithm.1, V::lit(simd, 1.0))
         } else {
             let (sum, error) = two_sum(positive.0, negative.0);
@@ -194,61 +199,28 @@ impl BinaryFormula {
         regular.select(value, precise.is_finite().select(precise, limit))
     }
 
+    /// `b sigmoid(x) - a sigmoid(-x)`: one term for hard labels.
     #[inline(always)]
-    fn value_from_probabilities<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
-        let Outcomes { positive, negative } = self.outcomes(simd, at);
-        let Clipped { above, inside, .. } = self.clip(simd, at.y_pred);
-        // The logarithms of the nearer bound and of its complement; above, they change places.
-        let (log_p, log_q) = (log(simd, inside), log1p(simd, -inside));
-        let (log_p, log_q) = (above.select(log_q, log_p), above.select(log_p, log_q));
-        let (a, a_low) = information(simd, positive, log_p);
-        let (b, b_low) = information(simd, negative, log_q);
-        let (sum, error) = two_sum(a, b);
-        let value = sum + (error + (a_low + b_low));
-        // Where infinities take part, the error terms mean nothing. No value is negative: -log 1 = -0.
-        let regular = value.abs().simd_lt(V::lit(simd, f64::INFINITY));
-        with_nan_of(at.y_pred, regular.select(value, sum).abs())
+    fn gradient<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
+        let (a, b) = rounded(self.0.outcomes(simd, at));
+        let (to_positive, to_negative) = sigmoids(simd, at.y_pred);
+        b.fma(to_positive, -(a * to_negative))
     }
 
-    /// `p` in `[epsilon, 1 - epsilon]`.
+    /// `(a + b) p (1 - p)`.
     #[inline(always)]
-    fn clip<S: Token, V: Lanes<S>>(self, simd: S, p: V) -> Clipped<V, V::Mask> {
-        let epsilon = V::lit(simd, self.epsilon);
-        // 1 - p is exact where this may be true, 1 - epsilon would not be.
-        let above = (V::lit(simd, 1.0) - p).simd_lt(epsilon);
-        let outside = p.simd_lt(epsilon) | above;
-        Clipped {
-            outside,
-            above,
-            inside: outside.select(epsilon, p),
-        }
-    }
-
-    /// A derivative with respect to probabilities: 0 where they are clipped.
-    #[inline(always)]
-    fn unless_clipped<S: Token, V: Lanes<S>>(self, simd: S, p: V, derivative: V) -> V {
-        let clipped = self.clip(simd, p).outside;
-        clipped.select(V::lit(simd, 0.0), with_nan_of(p, derivative))
+    fn hessian<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
+        let (a, b) = rounded(self.0.outcomes(simd, at));
+        let (to_positive, to_negative) = sigmoids(simd, at.y_pred);
+        (a + b) * (to_positive * to_negative)
     }
 }
 
-/// `-share log(...)`, 0 for no share whatever the logarithm.
+/// Both weights, rounded.
 #[inline(always)]
-fn information<S: Token, V: Lanes<S>>(
-    simd: S,
-    (share, share_low): Twofold<V>,
-    logarithm: V,
-) -> Twofold<V> {
-    let zero = V::lit(simd, 0.0);
-    let bits = share.simd_eq(zero).select(zero, -logarithm);
-    let (product, error) = two_product(share, bits);
-    (product, bits.fma(share_low, error))
-}
-
-/// `result`, or NaN where `x` is: a term that is left out must not lose it.
-#[inline(always)]
-fn with_nan_of<S: Token, V: Lanes<S>>(x: V, result: V) -> V {
-    x.is_nan().select(x, result)
+fn rounded<S: Token, V: Lanes<S>>(outcomes: Outcomes<V>) -> (V, V) {
+    let Outcomes { positive, negative } = outcomes;
+    (positive.0 + positive.1, negative.0 + negative.1)
 }
 
 /// `(sigmoid(x), sigmoid(-x))`, each rounded once.
@@ -269,41 +241,85 @@ fn sigmoids<S: Token, V: Lanes<S>>(simd: S, x: V) -> (V, V) {
     )
 }
 
-/// `share / (p p)`, 0 for no share.
-#[inline(always)]
-fn over_square<S: Token, V: Lanes<S>>(simd: S, share: V, p: V) -> V {
-    let zero = V::lit(simd, 0.0);
-    share.simd_eq(zero).select(zero, share / p / p)
+/// Of `p` itself, which may be clipped.
+#[derive(Clone, Copy)]
+struct FromProbabilities<L, const CLIPPED: bool> {
+    labels: L,
+    epsilon: f64,
 }
 
-impl Formula for BinaryFormula {
+/// A probability and whether it was outside of `[epsilon, 1 - epsilon]`.
+struct Clipped<V, M> {
+    outside: M,
+    above: M,
+    /// The probability, or `epsilon` for both bounds.
+    inside: V,
+}
+
+impl<L: LabelWeights, const CLIPPED: bool> FromProbabilities<L, CLIPPED> {
+    /// `p` in `[epsilon, 1 - epsilon]`.
     #[inline(always)]
-    fn value<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
-        if self.from_logits {
-            self.value_from_logits(simd, at)
-        } else {
-            self.value_from_probabilities(simd, at)
+    fn clip<S: Token, V: Lanes<S>>(self, simd: S, p: V) -> Clipped<V, V::Mask> {
+        let epsilon = V::lit(simd, self.epsilon);
+        // 1 - p is exact where this may be true, 1 - epsilon would not be.
+        let above = (V::lit(simd, 1.0) - p).simd_lt(epsilon);
+        let outside = p.simd_lt(epsilon) | above;
+        Clipped {
+            outside,
+            above,
+            inside: outside.select(epsilon, p),
         }
     }
 
-    /// From logits `b sigmoid(x) - a sigmoid(-x)`: one term for hard labels. From probabilities
+    /// A derivative: 0 where the probability is clipped.
+    #[inline(always)]
+    fn unless_clipped<S: Token, V: Lanes<S>>(self, simd: S, p: V, derivative: V) -> V {
+        let derivative = with_nan_of(p, derivative);
+        if !CLIPPED {
+            return derivative;
+        }
+        let outside = self.clip(simd, p).outside;
+        outside.select(V::lit(simd, 0.0), derivative)
+    }
+}
+
+impl<L: LabelWeights, const CLIPPED: bool> Formula for FromProbabilities<L, CLIPPED> {
+    const IN_DOUBLE: bool = CLIPPED || !L::PLAIN;
+    const PARAMETER: bool = !L::PLAIN;
+
+    #[inline(always)]
+    fn value<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
+        let Outcomes { positive, negative } = self.labels.outcomes(simd, at);
+        let (log_p, log_q) = if CLIPPED {
+            // The logarithms of the nearer bound and of its complement; above, they change places.
+            let Clipped { above, inside, .. } = self.clip(simd, at.y_pred);
+            let (near, far) = (log(simd, inside), log1p(simd, -inside));
+            (above.select(far, near), above.select(near, far))
+        } else {
+            (log(simd, at.y_pred), log1p(simd, -at.y_pred))
+        };
+        let (a, a_low) = information(simd, positive, log_p);
+        let (b, b_low) = information(simd, negative, log_q);
+        let (sum, error) = two_sum(a, b);
+        let value = sum + (error + (a_low + b_low));
+        // Where infinities take part, the error terms mean nothing. No value is negative: -log 1 = -0.
+        let regular = value.abs().simd_lt(V::lit(simd, f64::INFINITY));
+        with_nan_of(at.y_pred, regular.select(value, sum).abs())
+    }
+
     /// `b / (1 - p) - a / p`, for soft labels as `(b p - a (1 - p)) / (p (1 - p))` with the difference of
     /// the exact products.
     #[inline(always)]
     fn gradient<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
         let zero = V::lit(simd, 0.0);
-        let outcomes = self.outcomes(simd, at);
-        let (a, b) = outcomes.rounded();
         let p = at.y_pred;
-        if self.from_logits {
-            let (to_positive, to_negative) = sigmoids(simd, p);
-            return b.fma(to_positive, -(a * to_negative));
-        }
         let q = fast_two_sum(V::lit(simd, 1.0), -p);
+        let outcomes = self.labels.outcomes(simd, at);
         let (high, high_low) = multiply(outcomes.negative, (p, zero));
         let (low, low_low) = multiply(outcomes.positive, q);
         let (difference, error) = two_sum(high, -low);
         let both = difference + (error + (high_low - low_low));
+        let (a, b) = rounded(outcomes);
         let (certain, impossible) = (b.simd_eq(zero), a.simd_eq(zero));
         let numerator = certain.select(-a, impossible.select(b, both));
         let denominator = certain.select(p, impossible.select(q.0, p * q.0));
@@ -311,17 +327,39 @@ impl Formula for BinaryFormula {
         self.unless_clipped(simd, p, slope)
     }
 
-    /// From logits `(a + b) p (1 - p)`, from probabilities `b / (1 - p)^2 + a / p^2`.
+    /// `b / (1 - p)^2 + a / p^2`.
     #[inline(always)]
     fn hessian<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
-        let (a, b) = self.outcomes(simd, at).rounded();
+        let (a, b) = rounded(self.labels.outcomes(simd, at));
         let p = at.y_pred;
-        if self.from_logits {
-            let (to_positive, to_negative) = sigmoids(simd, p);
-            return (a + b) * (to_positive * to_negative);
-        }
         let q = V::lit(simd, 1.0) - p;
         let bend = over_square(simd, b, q) + over_square(simd, a, p);
         self.unless_clipped(simd, p, bend)
     }
+}
+
+/// `-share log(...)`, 0 for no share whatever the logarithm.
+#[inline(always)]
+fn information<S: Token, V: Lanes<S>>(
+    simd: S,
+    (share, share_low): Twofold<V>,
+    logarithm: V,
+) -> Twofold<V> {
+    let zero = V::lit(simd, 0.0);
+    let bits = share.simd_eq(zero).select(zero, -logarithm);
+    let (product, error) = two_product(share, bits);
+    (product, bits.fma(share_low, error))
+}
+
+/// `share / (p p)`, 0 for no share.
+#[inline(always)]
+fn over_square<S: Token, V: Lanes<S>>(simd: S, share: V, p: V) -> V {
+    let zero = V::lit(simd, 0.0);
+    share.simd_eq(zero).select(zero, share / p / p)
+}
+
+/// `result`, or NaN where `x` is: a term that is left out must not lose it.
+#[inline(always)]
+fn with_nan_of<S: Token, V: Lanes<S>>(x: V, result: V) -> V {
+    x.is_nan().select(x, result)
 }

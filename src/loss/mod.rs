@@ -24,7 +24,7 @@ mod tests;
 pub use binary::BinaryCrossentropy;
 pub use call::{Argument, Batch, FirstRefusal, Found, Labels, LossError, Refusal, Request};
 pub use categorical::{CategoricalCrossentropy, SparseCategoricalCrossentropy};
-pub use elementwise::{Element, ElementwiseLoss, Formula, UnitInterval};
+pub use elementwise::{Element, ElementwiseLoss, Formula, Kernel, UnitInterval};
 pub use options::{OptionError, OptionType, OptionValue, Options, check_range};
 pub use reduction::{Reduction, Scale, Totals};
 pub use regression::MeanSquaredError;

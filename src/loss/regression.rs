@@ -1,6 +1,6 @@
 //! Regression losses: functions of the difference `y_pred - y_true`.
 
-use super::{Element, ElementwiseLoss, Formula, define_loss};
+use super::{Element, ElementwiseLoss, Formula, Kernel, define_loss};
 use crate::lanes::{Lanes, Token};
 use crate::math::twofold::two_sum;
 use fearless_simd::prelude::*;
@@ -12,17 +12,16 @@ define_loss! {
 }
 
 impl ElementwiseLoss for MeanSquaredError {
-    type Formula = SquaredError;
     const REGRESSION: bool = true;
 
-    fn formula(&self) -> SquaredError {
-        SquaredError
+    fn kernel<S: Token>(&self) -> Kernel<S> {
+        Kernel::of(SquaredError)
     }
 }
 
 /// `(p - y)^2`.
-#[derive(Clone, Copy, Debug)]
-pub struct SquaredError;
+#[derive(Clone, Copy)]
+struct SquaredError;
 
 impl Formula for SquaredError {
     /// The square takes the rounding error of the difference along: 0.51 ULP, where squaring the

@@ -234,13 +234,22 @@ fn binary_crossentropy_of_probabilities_is_the_textbook_formula() {
             let inside = given.clamp(epsilon, 1.0 - epsilon);
             let exact = term(a, -core_math::log(inside)) + term(b, -core_math::log1p(-inside));
             let error = ulp_error(values[i], exact);
-            assert!(error <= 0.51, "{y} {given}: {} {exact}: {error}", values[i]);
+            let bound = if loss.epsilon == 0.0 && y != y.round() {
+                1.02
+            } else {
+                0.53
+            };
+            assert!(
+                error <= bound,
+                "{y} {given}: {} {exact}: {error}",
+                values[i]
+            );
             let slope = if inside == given {
                 term(b, 1.0 / (1.0 - given)) - term(a, 1.0 / given)
             } else {
                 0.0
             };
-            let size = (term(b, 1.0 / (1.0 - given)) + term(a, 1.0 / given)) * 2.0_f64.powi(-24);
+            let size = (term(b, 1.0 / (1.0 - given)) + term(a, 1.0 / given)) * 2.0_f64.powi(-23);
             let error = f64::from(gradient[i]) - slope;
             assert!(
                 f64::from(gradient[i]) == slope || error.abs() <= size,

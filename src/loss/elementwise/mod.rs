@@ -18,7 +18,7 @@ use crate::lanes::{Lanes, Token};
 use crate::level::{Level, OnLevel};
 use fearless_simd::prelude::*;
 use pass::Pass;
-use std::slice::{Chunks, ChunksExactMut};
+use std::slice::ChunksExactMut;
 
 /// The operands of one element, in lanes.
 #[derive(Clone, Copy)]
@@ -42,21 +42,12 @@ pub struct UnitInterval {
 
 /// A loss that is a sum over elements of a function of `y_true` and `y_pred`.
 pub trait ElementwiseLoss: Options {
-    /// The function, its derivative and its second derivative.
-    type Formula: Formula;
-
     /// Whether `y_true` is a target, and so takes part in the choice of the computation type.
     const REGRESSION: bool;
 
     /// The operands that are checked.
     fn domain(&self) -> UnitInterval {
         UnitInterval::default()
-    }
-
-    /// Whether the kernel needs `f64` lanes for `f32` operands, because of options that are `f64`
-    /// numbers or of a formula that loses digits.
-    fn in_double(&self) -> bool {
-        false
     }
 
     /// See [`Loss::check`].
@@ -72,13 +63,22 @@ pub trait ElementwiseLoss: Options {
         None
     }
 
-    /// The formula with these options.
-    fn formula(&self) -> Self::Formula;
+    /// The formula that these options select.
+    fn kernel<S: Token>(&self) -> Kernel<S>;
 }
 
-/// The three functions of one element, without weight, with the options as the kernel needs them: a copy
-/// of its own, so that branches on them leave the loop. NaN operands must give NaN.
+/// A loss of one element and its derivatives, without weight. NaN operands must give NaN.
+///
+/// Options that choose between formulas make different types of this trait, so that a kernel branches on
+/// none; numbers are its fields.
 pub trait Formula: Copy + Send + Sync + 'static {
+    /// Whether the kernel needs `f64` lanes for `f32` operands, because of options that are `f64`
+    /// numbers or of a formula that loses digits.
+    const IN_DOUBLE: bool = false;
+
+    /// Whether [`Element::parameter`] is used.
+    const PARAMETER: bool = false;
+
     /// The loss.
     fn value<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V;
 
@@ -133,15 +133,16 @@ impl<L: ElementwiseLoss> OnLevel for Evaluation<'_, L> {
     type Output = Result<Totals, LossError>;
 
     fn run<S: Token>(self, simd: S) -> Self::Output {
+        let Kernel(kernels) = self.loss.kernel::<S>();
         let pass = Pass {
             simd,
-            kernels: &self.loss.formula(),
+            kernels: &*kernels,
             domain: self.loss.domain(),
             batch: self.batch,
         };
         if self.batch.double {
             pass.run::<f64, f64>(self.request, self.keep_going)
-        } else if self.loss.in_double() {
+        } else if kernels.in_double() {
             pass.run::<f64, f32>(self.request, self.keep_going)
         } else {
             pass.run::<f32, f32>(self.request, self.keep_going)
@@ -153,7 +154,8 @@ impl<L: ElementwiseLoss> OnLevel for Evaluation<'_, L> {
 struct Block<'a, T> {
     y_true: &'a [T],
     y_pred: &'a [T],
-    parameter: Option<&'a [T]>,
+    /// Empty if the formula does not use it.
+    parameter: &'a [T],
     results: Results<'a, T>,
 }
 
@@ -163,75 +165,105 @@ enum Results<'a, T> {
     GradientAndHessian(&'a mut [T], &'a mut [T]),
 }
 
-/// A loss on the level `S`, whichever it is.
-trait Kernels<S: Token>: Sync {
+/// A [`Formula`] compiled for the level `S`.
+pub struct Kernel<S: Token>(Box<dyn Kernels<S>>);
+
+impl<S: Token> Kernel<S> {
+    /// The kernel of a formula.
+    #[must_use]
+    pub fn of<F: Formula>(formula: F) -> Self {
+        Self(Box::new(formula))
+    }
+}
+
+/// What a [`Kernel`] holds.
+trait Kernels<S: Token>: Send + Sync {
+    fn in_double(&self) -> bool;
+    fn uses_parameter(&self) -> bool;
     fn single(&self, simd: S, block: Block<'_, f32>);
     fn double(&self, simd: S, block: Block<'_, f64>);
 }
 
 impl<S: Token, F: Formula> Kernels<S> for F {
+    fn in_double(&self) -> bool {
+        F::IN_DOUBLE
+    }
+    fn uses_parameter(&self) -> bool {
+        F::PARAMETER
+    }
     fn single(&self, simd: S, block: Block<'_, f32>) {
-        kernel(*self, simd, block);
+        // Not compiled where it is not called.
+        if F::IN_DOUBLE {
+            unreachable!("this formula is computed in f64")
+        }
+        evaluate(*self, simd, block);
     }
     fn double(&self, simd: S, block: Block<'_, f64>) {
-        kernel(*self, simd, block);
+        evaluate(*self, simd, block);
     }
 }
 
-fn kernel<S: Token, F: Formula, T: Real>(formula: F, simd: S, block: Block<'_, T>) {
-    let Block {
-        y_true,
-        y_pred,
-        parameter,
-        results,
-    } = block;
-    let inputs = (y_true, y_pred, parameter);
+fn evaluate<S: Token, F: Formula, T: Real>(formula: F, simd: S, block: Block<'_, T>) {
     simd.vectorize(
         #[inline(always)]
-        || match results {
-            Results::Value(value) => on_lanes(
-                simd,
-                inputs,
-                [value],
-                #[inline(always)]
-                |at| [formula.value(simd, at)],
-            ),
-            Results::ValueAndGradient(value, gradient) => on_lanes(
-                simd,
-                inputs,
-                [value, gradient],
-                #[inline(always)]
-                |at| [formula.value(simd, at), formula.gradient(simd, at)],
-            ),
-            Results::GradientAndHessian(gradient, hessian) => on_lanes(
-                simd,
-                inputs,
-                [gradient, hessian],
-                #[inline(always)]
-                |at| [formula.gradient(simd, at), formula.hessian(simd, at)],
-            ),
+        move || {
+            // A copy on this side of the call, whose fields can stay in registers.
+            let formula = formula;
+            let Block {
+                y_true,
+                y_pred,
+                parameter,
+                results,
+            } = block;
+            let inputs = (y_true, y_pred, parameter);
+            match results {
+                Results::Value(value) => on_lanes::<S, F, T, 1>(
+                    simd,
+                    inputs,
+                    [value],
+                    #[inline(always)]
+                    |at| [formula.value(simd, at)],
+                ),
+                Results::ValueAndGradient(value, gradient) => on_lanes::<S, F, T, 2>(
+                    simd,
+                    inputs,
+                    [value, gradient],
+                    #[inline(always)]
+                    |at| [formula.value(simd, at), formula.gradient(simd, at)],
+                ),
+                Results::GradientAndHessian(gradient, hessian) => on_lanes::<S, F, T, 2>(
+                    simd,
+                    inputs,
+                    [gradient, hessian],
+                    #[inline(always)]
+                    |at| [formula.gradient(simd, at), formula.hessian(simd, at)],
+                ),
+            }
         },
     );
 }
 
 /// Apply `function` vector by vector; the last one is filled up with zeros.
 #[inline(always)]
-fn on_lanes<S: Token, T: Real, const OUTPUTS: usize>(
+fn on_lanes<S: Token, F: Formula, T: Real, const OUTPUTS: usize>(
     simd: S,
-    (y_true, y_pred, parameter): (&[T], &[T], Option<&[T]>),
+    (y_true, y_pred, parameter): (&[T], &[T], &[T]),
     outputs: [&mut [T]; OUTPUTS],
     function: impl Fn(Element<T::Vector<S>>) -> [T::Vector<S>; OUTPUTS],
 ) {
     let lanes = T::Vector::<S>::LEN;
     let mut outputs = outputs.map(|output| output.chunks_exact_mut(lanes));
-    let mut parameters = parameter.map(|parameter| parameter.chunks(lanes));
+    let mut parameter = parameter.chunks_exact(lanes);
     let (y_true, y_pred) = (y_true.chunks_exact(lanes), y_pred.chunks_exact(lanes));
     let last = (y_true.remainder(), y_pred.remainder());
     for (y_true, y_pred) in y_true.zip(y_pred) {
         let results = function(Element {
-            y_true: load_lanes(simd, y_true),
-            y_pred: load_lanes(simd, y_pred),
-            parameter: next_parameter(simd, &mut parameters),
+            y_true: T::Vector::<S>::from_slice(simd, y_true),
+            y_pred: T::Vector::<S>::from_slice(simd, y_pred),
+            parameter: match parameter.next() {
+                Some(parameter) if F::PARAMETER => T::Vector::<S>::from_slice(simd, parameter),
+                _ => T::Vector::<S>::lit(simd, 1.0),
+            },
         });
         store_lanes(simd, results, &mut outputs);
     }
@@ -239,21 +271,9 @@ fn on_lanes<S: Token, T: Real, const OUTPUTS: usize>(
         let results = function(Element {
             y_true: load_lanes(simd, last.0),
             y_pred: load_lanes(simd, last.1),
-            parameter: next_parameter(simd, &mut parameters),
+            parameter: load_lanes(simd, parameter.remainder()),
         });
         store_lanes(simd, results, &mut outputs);
-    }
-}
-
-/// The next vector of the parameter; 1 where there is none.
-#[inline(always)]
-fn next_parameter<S: Token, T: Real>(
-    simd: S,
-    parameters: &mut Option<Chunks<'_, T>>,
-) -> T::Vector<S> {
-    match parameters.as_mut().and_then(Iterator::next) {
-        Some(parameter) => load_lanes(simd, parameter),
-        None => T::Vector::<S>::lit(simd, 1.0),
     }
 }
 

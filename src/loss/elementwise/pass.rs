@@ -248,6 +248,19 @@ impl<S: Token> Pass<'_, S> {
         Ok(Some(weights))
     }
 
+    /// The parameter of a block, if the formula uses it: ones where the batch has none.
+    fn parameter<'b, T: Real>(&'b self, start: usize, n: usize, buffer: &'b mut Vec<T>) -> &'b [T] {
+        if !self.kernels.uses_parameter() {
+            return &[];
+        }
+        if let Some(operand) = &self.batch.parameter {
+            return load(self.simd, operand, start, n, buffer);
+        }
+        let ones = &mut room(buffer, n)[..n];
+        ones.fill(T::nearest(1.0));
+        ones
+    }
+
     /// One block of the main pass.
     fn block<T: Computed, N: Computed>(
         &self,
@@ -283,10 +296,7 @@ impl<S: Token> Pass<'_, S> {
         if self.domain.y_pred {
             self.check_block(Argument::YPred, start, y_pred)?;
         }
-        let parameter = batch
-            .parameter
-            .as_ref()
-            .map(|operand| load(simd, operand, start, n, &mut operands.parameter));
+        let parameter = self.parameter(start, n, &mut operands.parameter);
         let sum = plan.add_weights.then_some(&mut worker.totals.weight);
         let weights = self.weights(sum, &mut worker.weights, start, n)?;
         T::evaluate(
@@ -344,10 +354,7 @@ impl<S: Token> Pass<'_, S> {
         let operands = &mut exact.operands;
         let y_true = load(simd, &batch.y_true, start, n, &mut operands.y_true);
         let y_pred = load(simd, &batch.y_pred, start, n, &mut operands.y_pred);
-        let parameter = batch
-            .parameter
-            .as_ref()
-            .map(|operand| load(simd, operand, start, n, &mut operands.parameter));
+        let parameter = self.parameter(start, n, &mut operands.parameter);
         let results = wanted.results(&mut exact.first, &mut exact.second, n);
         let block = Block {
             y_true,
