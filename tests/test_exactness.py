@@ -142,6 +142,30 @@ def test_layout_never_changes_a_bit(name, options, dtype):
 
 
 @EACH
+@pytest.mark.parametrize("classes", [1, 2, 7, 15, 16, 17, 33, 64, 65, 130, 1000])
+def test_a_row_depends_on_nothing_but_its_values(name, options, classes, dtype):
+    y_true, y_pred = loss_inputs(name, (37, classes), dtype, **options)
+    function, loss = getattr(al, name), loss_class(name, reduction="sum", **options)
+    none = function(y_true, y_pred, reduction="none", **options)
+    _, gradient = loss.value_and_grad(y_true, y_pred)
+    g, h = loss.gradient_hessian(y_true, y_pred)
+    for part in (slice(0, 1), slice(5, 6), slice(5, 9), slice(20, 37), slice(None, None, -1)):
+        assert bits(function(y_true[part], y_pred[part], reduction="none", **options)) == bits(none[part])
+        assert bits(loss.value_and_grad(y_true[part], y_pred[part])[1]) == bits(gradient[part])
+        both = loss.gradient_hessian(y_true[part], y_pred[part])
+        assert bits(both[0]) == bits(g[part])
+        assert bits(both[1]) == bits(h[part])
+    if "categorical" in name:
+        options = {**options, "axis": 0}
+        loss = loss_class(name, reduction="sum", **options)
+    for pred in (y_pred.T, np.ascontiguousarray(y_pred.T)):
+        actual = function(y_true.T, pred, reduction="none", **options)
+        assert bits(actual if "categorical" in name else actual.T) == bits(none)
+        assert bits(loss.value_and_grad(y_true.T, pred)[1].T) == bits(gradient)
+        assert bits(loss.gradient_hessian(y_true.T, pred)[1].T) == bits(h)
+
+
+@EACH
 def test_the_value_with_a_gradient_is_the_value(name, options, dtype):
     y_true, y_pred = loss_inputs(name, (70, 9), dtype, **options)
     for reduction in REDUCED:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import reference
+import reference_losses
 from hypothesis import given
 from hypothesis import strategies as st
 from inputs import LOSS_IDS, LOSSES, bits, loss_class, loss_inputs, none_shape
@@ -19,7 +20,7 @@ REDUCTIONS = ["sum", "mean", "sum_over_batch_size"]
 
 def check(name, y_true, y_pred, sample_weight=None, budget=4.0, **options):
     """Values, reductions, gradient and Hessian against the oracle."""
-    terms = reference.LOSSES[name](y_true, y_pred, sample_weight=sample_weight, **options)
+    terms = reference_losses.LOSSES[name](y_true, y_pred, sample_weight=sample_weight, **options)
     none = getattr(al, name)(y_true, y_pred, sample_weight=sample_weight, reduction="none", **options)
     assert none.shape == terms.values.shape
     # Terms of either sign do not occur, so that every value is good to its own last digits.

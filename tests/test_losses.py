@@ -8,7 +8,7 @@ import pickle
 
 import numpy as np
 import pytest
-import reference
+import reference_losses
 from inputs import CLASSES, LOSS_IDS, LOSSES, loss_class, loss_inputs, none_shape
 from reference import ulp_error
 
@@ -23,7 +23,7 @@ BUDGET = {"float32": 3.0, "float64": 3.0}
 @pytest.mark.parametrize("shape", SHAPES)
 def test_values(name, options, shape, dtype):
     y_true, y_pred = loss_inputs(name, shape, dtype, **options)
-    terms = reference.LOSSES[name](y_true, y_pred, **options)
+    terms = reference_losses.LOSSES[name](y_true, y_pred, **options)
     none = getattr(al, name)(y_true, y_pred, reduction="none", **options)
     assert isinstance(none, np.ndarray)
     assert none.dtype == (np.float64 if dtype == np.float64 else np.float32)
@@ -38,6 +38,24 @@ def test_values(name, options, shape, dtype):
     assert getattr(al, name)(y_true, y_pred, **options) == getattr(al, name)(
         y_true, y_pred, reduction="mean", **options
     )
+
+
+@pytest.mark.parametrize("name", ["categorical_crossentropy", "sparse_categorical_crossentropy"])
+@pytest.mark.parametrize("scale", [0.01, 3.0, 40.0])
+@pytest.mark.parametrize("classes", [2, 17, 64, 65, 1000, 2500])
+def test_rows_of_logits_of_any_length_and_width(name, scale, classes, dtype):
+    rng = np.random.default_rng(classes)
+    count = max(2, 300 // classes)
+    z = rng.normal(0, scale, (count, classes)).astype(dtype)
+    y_true = rng.integers(0, classes, count)
+    y_true[0] = z[0].argmax()
+    if name == "categorical_crossentropy":
+        y_true = np.eye(classes)[y_true]
+    terms = reference_losses.LOSSES[name](y_true, z, from_logits=True)
+    none = getattr(al, name)(y_true, z, from_logits=True, reduction="none")
+    assert ulp_error(none, terms.values, 1e-310).max() <= BUDGET[none.dtype.name]
+    _, gradient = loss_class(name, from_logits=True, reduction="sum").value_and_grad(y_true, z)
+    assert ulp_error(gradient, terms.gradient, 1e-310).max() <= (1 if dtype.itemsize == 2 else 3)
 
 
 @EACH
@@ -106,16 +124,16 @@ def test_a_confident_prediction_keeps_its_digits(dtype):
         ("categorical_crossentropy", np.tile([1.0, 0, 0], (4, 1))),
     ]:
         none = getattr(al, name)(y_true, z, from_logits=True, reduction="none")
-        exact = reference.LOSSES[name](y_true, z, from_logits=True).values
+        exact = reference_losses.LOSSES[name](y_true, z, from_logits=True).values
         assert ulp_error(none, exact).max() <= BUDGET[np.dtype(dtype).name]
     z = np.array([-80, -30, 30, 80], dtype=dtype)
     none = al.binary_crossentropy(z > 0, z, from_logits=True, reduction="none")
-    assert ulp_error(none, reference.binary_crossentropy(z > 0, z, from_logits=True).values).max() <= 3
+    assert ulp_error(none, reference_losses.binary_crossentropy(z > 0, z, from_logits=True).values).max() <= 3
     # log(1 - p) of a small p, and log(p) of one near 1.
     p = np.array([1e-30, 1e-10, 0.25, 1 - 2.0**-23], dtype=dtype)
     y = np.array([0, 0, 1, 1])
     none = al.binary_crossentropy(y, p, reduction="none")
-    assert ulp_error(none, reference.binary_crossentropy(y, p).values).max() <= 3
+    assert ulp_error(none, reference_losses.binary_crossentropy(y, p).values).max() <= 3
 
 
 def test_a_wrong_certainty_costs_infinity():

@@ -9,6 +9,7 @@ import mpmath
 import numpy as np
 import pytest
 import reference
+import reference_losses
 from reference import ACTIVATIONS, evaluate
 
 X = np.concatenate([np.linspace(-30, 30, 241), [-1e-9, 1e-9, 1e-300, -1e-300]])
@@ -198,11 +199,11 @@ def test_crossentropies_against_scikit_learn():
     y, weight = rng.integers(0, 5, 40), rng.uniform(0.1, 2, 40)
     expected = log_loss(y, p, sample_weight=weight, labels=range(5))
     for pred, from_logits in [(p, False), (logits, True)]:
-        terms = reference.sparse_categorical_crossentropy(
+        terms = reference_losses.sparse_categorical_crossentropy(
             y, pred, from_logits=from_logits, sample_weight=weight
         )
         assert float(terms.reduced("mean")) == pytest.approx(expected, rel=1e-13)
-    binary = reference.binary_crossentropy((y > 2) * 1.0, p[:, 0], sample_weight=weight)
+    binary = reference_losses.binary_crossentropy((y > 2) * 1.0, p[:, 0], sample_weight=weight)
     assert float(binary.reduced("mean")) == pytest.approx(
         log_loss(y > 2, p[:, 0], sample_weight=weight), rel=1e-13
     )
@@ -217,11 +218,13 @@ def test_losses_against_torch():
     zt = torch.tensor(z, requires_grad=True)
     peer = functional.cross_entropy(zt, torch.from_numpy(y), ignore_index=-1, weight=torch.from_numpy(cw))
     peer.backward()
-    ours = reference.sparse_categorical_crossentropy(y, z, from_logits=True, ignore_class=-1, class_weight=cw)
+    ours = reference_losses.sparse_categorical_crossentropy(
+        y, z, from_logits=True, ignore_class=-1, class_weight=cw
+    )
     assert float(ours.reduced("mean")) == pytest.approx(peer.item(), rel=1e-13)
     np.testing.assert_allclose(floats(ours.reduced_gradient("mean")), zt.grad, rtol=1e-12, atol=1e-15)
     smooth = functional.cross_entropy(zt, torch.from_numpy(y), ignore_index=-1, label_smoothing=0.1)
-    ours = reference.sparse_categorical_crossentropy(
+    ours = reference_losses.sparse_categorical_crossentropy(
         y, z, from_logits=True, ignore_class=-1, label_smoothing=0.1
     )
     assert float(ours.reduced("mean")) == pytest.approx(smooth.item(), rel=1e-13)
@@ -229,29 +232,29 @@ def test_losses_against_torch():
     peer = functional.binary_cross_entropy_with_logits(
         zt, torch.from_numpy(b), pos_weight=torch.from_numpy(cw)
     )
-    ours = reference.binary_crossentropy(b, z, from_logits=True, pos_weight=cw)
+    ours = reference_losses.binary_crossentropy(b, z, from_logits=True, pos_weight=cw)
     assert float(ours.reduced("mean")) == pytest.approx(peer.item(), rel=1e-13)
 
 
 LOGITS = np.random.default_rng(6).normal(0, 2, (3, 4))
 PROBABILITIES = np.random.default_rng(7).uniform(0.3, 0.7, (3, 4))
 CASES = {
-    "mean_squared_error": (reference.mean_squared_error, LOGITS + 1, LOGITS, {}),
-    "binary": (reference.binary_crossentropy, PROBABILITIES, PROBABILITIES[::-1], {"pos_weight": 2.0}),
+    "mean_squared_error": (reference_losses.mean_squared_error, LOGITS + 1, LOGITS, {}),
+    "binary": (reference_losses.binary_crossentropy, PROBABILITIES, PROBABILITIES[::-1], {"pos_weight": 2.0}),
     "binary logits": (
-        reference.binary_crossentropy,
+        reference_losses.binary_crossentropy,
         PROBABILITIES,
         LOGITS,
         {"from_logits": True, "label_smoothing": 0.2, "pos_weight": [1.0, 2.0, 0.5, 3.0]},
     ),
     "categorical": (
-        reference.categorical_crossentropy,
+        reference_losses.categorical_crossentropy,
         PROBABILITIES,
         PROBABILITIES[::-1],
         {"label_smoothing": 0.1},
     ),
     "sparse logits": (
-        reference.sparse_categorical_crossentropy,
+        reference_losses.sparse_categorical_crossentropy,
         [3, 0, 1],
         LOGITS,
         {
@@ -263,7 +266,7 @@ CASES = {
         },
     ),
     "categorical logits": (
-        reference.categorical_crossentropy,
+        reference_losses.categorical_crossentropy,
         PROBABILITIES,
         LOGITS,
         {
