@@ -47,8 +47,19 @@ def test_functions_are_documented(name):
     assert pickle.loads(pickle.dumps(public)) is public
 
 
-def test_swish_is_silu():
+def test_aliases():
     assert al.swish is al.silu
+    assert al.hard_silu is al.hard_swish
+
+
+def test_required_parameters(dtype):
+    x, slope = np.linspace(-3, 3, 12).astype(dtype).reshape(4, 3), np.array([0.25, 0.5, 1]).astype(dtype)
+    assert bits(al.prelu(x, slope)) == bits(al.leaky_relu(x, slope))
+    np.testing.assert_array_equal(al.threshold(x, 0.5, 20.0), np.where(x > 0.5, x, dtype.type(20)))
+    assert al.threshold(x, 0.5, 20.0).dtype == dtype
+    for missing in (lambda: al.prelu(x), lambda: al.threshold(x), lambda: al.threshold(x, 0.5)):
+        with pytest.raises(TypeError):
+            missing()
 
 
 @ALL
