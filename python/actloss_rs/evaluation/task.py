@@ -175,11 +175,14 @@ class Samples:
         """Whether the label is among the k largest scores, of equal ones the first."""
         within = self.correct.copy()
         rest = np.flatnonzero(~within)
-        scores, labels = self.scores[rest], self.labels[rest].astype(np.intp)
-        target = np.take_along_axis(scores, labels[:, None], axis=-1)
-        ahead = np.count_nonzero(~(scores <= target), axis=-1)
-        ties = (scores == target) & (np.arange(scores.shape[-1]) < labels[:, None])
-        within[rest] = ahead + np.count_nonzero(ties, axis=-1) < k
+        scores, labels = self.scores[rest], self.labels[rest].astype(np.intp)[:, None]
+        target = np.take_along_axis(scores, labels, axis=-1)
+        # A NaN is not <= the target, and so ahead of it.
+        ahead = scores.shape[-1] - np.count_nonzero(scores <= target, axis=-1)
+        near = np.flatnonzero(ahead < k)
+        ties = (scores[near] == target[near]) & (np.arange(scores.shape[-1]) < labels[near])
+        ahead[near] += np.count_nonzero(ties, axis=-1)
+        within[rest] = ahead < k
         return within
 
     @cached_property
