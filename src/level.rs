@@ -8,20 +8,20 @@ use std::sync::OnceLock;
 #[derive(Clone, Copy, Debug)]
 pub enum Level {
     /// AVX-512 as of Ice Lake and Zen 4.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
     Avx512(fearless_simd::x86::Avx512),
     /// AVX2 with FMA: every x86-64 CPU since 2013 to 2015.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", feature = "avx2"))]
     Avx2(fearless_simd::x86::Avx2),
     /// The x86-64 baseline.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", feature = "sse2"))]
     Sse2(fearless_simd::x86::Sse2),
     /// The 64-bit Arm baseline.
     #[cfg(target_arch = "aarch64")]
     Neon(fearless_simd::aarch64::Neon),
-    /// Plain arrays, for architectures that none of the others serves. Not compiled elsewhere: sixteen
-    /// scalar operations for each vector one take the compiler a hundred times as long.
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    /// Plain arrays, for architectures that none of the others serves. Elsewhere only on request (feature
+    /// `scalar`): sixteen scalar operations for each vector one take the compiler minutes.
+    #[cfg(any(feature = "scalar", not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
     Scalar(fearless_simd::Fallback),
 }
 
@@ -40,21 +40,23 @@ impl Level {
     /// The levels of this machine, the fastest first.
     #[must_use]
     pub fn available() -> Vec<Self> {
-        let detected = Detected::new();
         let mut levels = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
+            let detected = Detected::new();
+            #[cfg(feature = "avx512")]
             levels.extend(detected.as_avx512().map(Self::Avx512));
+            #[cfg(feature = "avx2")]
             levels.extend(detected.as_avx2().map(Self::Avx2));
+            #[cfg(feature = "sse2")]
             levels.extend(detected.as_sse2().map(Self::Sse2));
         }
         #[cfg(target_arch = "aarch64")]
-        levels.extend(detected.as_neon().map(Self::Neon));
-        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-        levels.extend(match detected {
-            Detected::Fallback(simd) => Some(Self::Scalar(simd)),
-            _ => None,
-        });
+        levels.extend(Detected::new().as_neon().map(Self::Neon));
+        #[cfg(any(feature = "scalar", not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+        if let Detected::Fallback(simd) = Detected::fallback() {
+            levels.push(Self::Scalar(simd));
+        }
         levels
     }
 
@@ -77,6 +79,9 @@ impl Level {
     /// A message that lists the levels of this machine, when `request` is not among them.
     pub fn choose(request: &str) -> Result<Self, String> {
         let levels = Self::available();
+        if levels.is_empty() {
+            return Err("this build has no SIMD level that this machine can run".into());
+        }
         if request.is_empty() {
             return Ok(levels[0]);
         }
@@ -119,15 +124,15 @@ impl Level {
     #[inline]
     pub fn dispatch<T: OnLevel>(self, computation: T) -> T::Output {
         match self {
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
             Self::Avx512(simd) => computation.run(simd),
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(target_arch = "x86_64", feature = "avx2"))]
             Self::Avx2(simd) => computation.run(simd),
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(target_arch = "x86_64", feature = "sse2"))]
             Self::Sse2(simd) => computation.run(simd),
             #[cfg(target_arch = "aarch64")]
             Self::Neon(simd) => computation.run(simd),
-            #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+            #[cfg(any(feature = "scalar", not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
             Self::Scalar(simd) => computation.run(simd),
         }
     }
