@@ -61,6 +61,8 @@ def test_the_control_word_takes_effect():
 @pytest.mark.parametrize(("name", "parameters"), PARAMETERS)
 def test_activations(name, parameters, setting, dtype):
     x, of, slope = samples(dtype, 500), function(name), function(name, al.backward)
+    # NumPy itself would round a Python float as the control word says.
+    parameters = [np.array(p).astype(dtype) if isinstance(p, float) else p for p in parameters]
     dy = x[::-1].copy()
     expected = of(x, *parameters), of(x[::2], *parameters), slope(dy, x, *parameters)
     with control(setting):

@@ -2,6 +2,7 @@
 
 use super::arrays::{Array, float64, tuple};
 use super::loss_error::{Context, loss_error};
+use crate::driver::floating_point::FloatingPointGuard;
 use crate::driver::operand::Operand;
 use crate::dtype::Dtype;
 use crate::level::Level;
@@ -258,6 +259,7 @@ impl<'py> Arguments<'py> {
     fn evaluate(&self, py: Python<'py>, loss: &dyn Loss, request: Request<'_>) -> PyResult<Totals> {
         let batch = self.batch(loss.per_label())?;
         let run = || {
+            let _environment = FloatingPointGuard::new();
             let interrupt = RefCell::new(None);
             let keep_going = || no_signal(&interrupt);
             let result = loss.evaluate(Level::current(), &batch, request, &keep_going);
@@ -397,7 +399,11 @@ pub(super) fn reduced<'py>(
         };
         PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), message, 1)?;
     }
-    float64(py, totals.reduce(reduction))
+    let value = {
+        let _environment = FloatingPointGuard::new();
+        totals.reduce(reduction)
+    };
+    float64(py, value)
 }
 
 /// The class axis of a shape, counted from 0, and its length.
