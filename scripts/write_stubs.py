@@ -1,4 +1,4 @@
-"""Write the stubs of the modules whose functions are made at run time from the Rust definitions.
+"""Write the stubs of the modules whose names are only known at run time, from the Rust definitions.
 
 ``--check`` writes nothing and fails if a stub is not what it should be.
 """
@@ -14,7 +14,7 @@ from types import ModuleType
 import numpy as np
 
 PACKAGE = Path(__file__).parent.parent / "python" / "actloss_rs"
-HEADER = "# Written by scripts/write_stubs.py from the definitions in src/activation/: do not edit."
+HEADER = "# Written by scripts/write_stubs.py from the definitions: do not edit."
 
 
 def module_stub(module: ModuleType, protocol: str) -> str:
@@ -55,9 +55,10 @@ def axis_signature(function: Callable[..., object]) -> str:
 
 
 def package_stub(package: ModuleType) -> str:
-    """The stub of the package itself: each public name from the submodule that defines it."""
+    """The stub of a package: each public name from the submodule that defines it."""
     public = {name: getattr(package, name) for name in package.__all__}
     submodules = [value for value in vars(package).values() if isinstance(value, ModuleType)]
+    submodules.append(importlib.import_module("actloss_rs._core"))
     lines = []
     for name, value in public.items():
         if isinstance(value, ModuleType):
@@ -87,6 +88,7 @@ def main() -> int:
         "activations.pyi": module_stub(package.activations, "Activation"),
         "backward.pyi": module_stub(package.backward, "Gradient"),
         "__init__.pyi": package_stub(package),
+        "losses/__init__.pyi": package_stub(package.losses),
     }
     stale = []
     for name, text in stubs.items():

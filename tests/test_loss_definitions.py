@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-import re
 
 import pytest
+from inputs import CLASSES
 
 import actloss_rs as al
 from actloss_rs import _core
@@ -15,13 +15,16 @@ VALUES = {bool: [True], int: [3, -2, 1], float: [0.25, 0.125, 0.5], type(None): 
 
 
 def class_of(name):
-    classes = {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls).lower(): cls for cls in al.losses.__all__}
-    return getattr(al.losses, classes[name])
+    return getattr(al.losses, CLASSES[name])
 
 
 def test_every_loss_is_public():
-    assert sorted(_core.losses) == sorted(al.loss_functions.__all__)
-    assert len(_core.losses) == len(al.losses.__all__) - 1  # and LossMetric
+    assert sorted(_core.losses) == sorted(CLASSES)
+    public = [*CLASSES, *CLASSES.values()]
+    assert sorted(al.losses.__all__) == sorted(["Loss", "LossMetric", *public])
+    for name in CLASSES:
+        assert getattr(al, name) is getattr(al.losses, name)
+        assert name in al.__all__
 
 
 @pytest.mark.parametrize("name", _core.losses)

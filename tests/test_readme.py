@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import doctest
+import importlib
+import pkgutil
 import re
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-import actloss_rs.evaluation.engine
+import actloss_rs
 from actloss_rs.evaluation.commands import app
 
 ROOT = Path(__file__).parent.parent
@@ -38,11 +40,12 @@ def test_there_are_sessions():
     assert session(ROOT / "README.md").count(">>>") > 10
 
 
-@pytest.mark.parametrize(
-    "module", [actloss_rs.evaluation.engine, actloss_rs.threads], ids=lambda m: m.__name__
-)
+FAMILIES = [f"actloss_rs.losses.{module.name}" for module in pkgutil.iter_modules(actloss_rs.losses.__path__)]
+
+
+@pytest.mark.parametrize("module", ["actloss_rs.evaluation.engine", "actloss_rs.threads", *FAMILIES])
 def test_docstrings(module):
-    tests = [test for test in doctest.DocTestFinder().find(module) if test.examples]
+    tests = [test for test in doctest.DocTestFinder().find(importlib.import_module(module)) if test.examples]
     assert tests
     for test in tests:
         run_doctest(test)

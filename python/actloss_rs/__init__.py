@@ -1,18 +1,18 @@
 """Activation and loss functions for NumPy arrays on the CPU: fast, accurate, bit-for-bit reproducible.
 
 Elementwise activations are NumPy ufuncs; `softmax` and its kin work along an axis; losses are functions
-and, in `actloss_rs.losses`, classes; derivatives are in `actloss_rs.backward`.
+here and, in `actloss_rs.losses`, classes as well; derivatives are in `actloss_rs.backward`.
 """
 
 from typing import Any
 
+from actloss_rs import _core, losses
 from actloss_rs._core import __version__
 from actloss_rs.activations import *  # noqa: F403
 from actloss_rs.decision import predict_binary
-from actloss_rs.loss_functions import *  # noqa: F403
 from actloss_rs.threads import get_num_threads, num_threads, set_num_threads, simd_level
 
-from . import activations, backward, loss_functions, losses
+from . import activations, backward
 
 __all__ = [
     "__version__",
@@ -27,7 +27,9 @@ __all__ = [
     "simd_level",
 ]
 __all__ += activations.__all__
-__all__ += loss_functions.__all__
+__all__ += _core.losses
+
+globals().update({name: getattr(losses, name) for name in _core.losses})
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-# Written by scripts/write_stubs.py from the definitions in src/activation/: do not edit.
+# Written by scripts/write_stubs.py from the definitions: do not edit.
 from actloss_rs._core import __version__ as __version__
 from actloss_rs._core import get_num_threads as get_num_threads
 from actloss_rs._core import set_num_threads as set_num_threads
@@ -39,10 +39,10 @@ from actloss_rs.activations import threshold as threshold
 from actloss_rs.activations import thresholded_relu as thresholded_relu
 from actloss_rs.decision import predict_binary as predict_binary
 from actloss_rs.evaluation import evaluate as evaluate
-from actloss_rs.loss_functions import binary_crossentropy as binary_crossentropy
-from actloss_rs.loss_functions import categorical_crossentropy as categorical_crossentropy
-from actloss_rs.loss_functions import mean_squared_error as mean_squared_error
-from actloss_rs.loss_functions import sparse_categorical_crossentropy as sparse_categorical_crossentropy
+from actloss_rs.losses import binary_crossentropy as binary_crossentropy
+from actloss_rs.losses import categorical_crossentropy as categorical_crossentropy
+from actloss_rs.losses import mean_squared_error as mean_squared_error
+from actloss_rs.losses import sparse_categorical_crossentropy as sparse_categorical_crossentropy
 from actloss_rs.threads import num_threads as num_threads
 from actloss_rs.threads import simd_level as simd_level
 

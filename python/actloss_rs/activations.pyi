@@ -1,4 +1,4 @@
-# Written by scripts/write_stubs.py from the definitions in src/activation/: do not edit.
+# Written by scripts/write_stubs.py from the definitions: do not edit.
 from typing import Any
 
 from numpy.typing import ArrayLike, NDArray

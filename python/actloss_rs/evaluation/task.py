@@ -44,8 +44,9 @@ def loss_options(loss: Any) -> dict[str, Any]:
 
 def loss_classes() -> dict[str, type[Any]]:
     """Every loss class by its function's name."""
-    classes = [getattr(losses, name) for name in losses.__all__ if name != "LossMetric"]
-    return {loss_name(cls): cls for cls in classes}
+    public = [getattr(losses, name) for name in losses.__all__]
+    classes = [cls for cls in public if isinstance(cls, type) and issubclass(cls, losses.Loss)]
+    return {loss_name(cls): cls for cls in classes if cls is not losses.Loss}
 
 
 @dataclass(frozen=True)

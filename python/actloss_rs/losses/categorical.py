@@ -1,120 +1,18 @@
-"""Losses as objects that hold their options.
+"""Losses of one class among many, along an axis."""
 
-Every class is callable, ``loss(y_true, y_pred, sample_weight=None)``, and has the methods of `Loss`:
-``value_and_grad``, ``gradient_hessian`` and ``metric``. The function of the same name gives the same value.
-
-Common to all: ``y_true`` and ``y_pred`` are anything ``np.asarray`` converts (masked and Dask arrays are
-refused), in float16, bfloat16, float32, float64, integers or bool, of any layout, and are never copied.
-The loss is computed in float32 for narrower types, in float64 for float64 and integers; ``sample_weight`` is
-used as float64 and has the shape of the per-sample values or of their leading axes. ``reduction`` is one of
-
-- ``"mean"``: the weighted sum over the sum of the weights,
-- ``"sum"``: the weighted sum,
-- ``"sum_over_batch_size"``: the weighted sum over the number of samples,
-- ``"none"``: no reduction, the per-sample values with weights applied, in float64 or float32.
-
-Sums are exact and rounded once, so a reduced value is an ``np.float64`` that depends on nothing but the
-inputs: not on order, threads or machine. The mean of no samples is NaN, with a ``RuntimeWarning``.
-"""
-
-from typing import Self
+from typing import Any, Self
 
 from numpy.typing import ArrayLike
 
-from actloss_rs._core import Loss, LossMetric
+from actloss_rs._core import Loss, evaluate_loss
 from actloss_rs._typing import Reduction
 
 __all__ = [
-    "BinaryCrossentropy",
     "CategoricalCrossentropy",
-    "LossMetric",
-    "MeanSquaredError",
     "SparseCategoricalCrossentropy",
+    "categorical_crossentropy",
+    "sparse_categorical_crossentropy",
 ]
-
-
-class MeanSquaredError(Loss):
-    """Squared error, ``(y_pred - y_true)**2``, one value for each element.
-
-    The gradient with respect to ``y_pred`` is ``2 (y_pred - y_true)``, the Hessian 2.
-
-    Args:
-        reduction: ``"mean"``, ``"sum"``, ``"sum_over_batch_size"`` or ``"none"``.
-
-    Called with targets ``y_true`` and predictions ``y_pred`` of equal shape, or with a scalar ``y_true``. A
-    float64 ``y_true`` makes the computation float64 even where ``y_pred`` is narrower.
-
-    Raises:
-        TypeError: an array is masked, from Dask, complex, or of no numeric type.
-        ValueError: the shapes differ, a weight is negative, or the reduction is unknown.
-
-    Example:
-        >>> loss = MeanSquaredError()
-        >>> float(loss([3.0, 5.0], [2.5, 6.0]))
-        0.625
-        >>> value, gradient = loss.value_and_grad([3.0, 5.0], [2.5, 6.0])
-        >>> gradient
-        array([-0.5,  1. ])
-
-    See also:
-        C. F. Gauss, Theoria combinationis observationum erroribus minimis obnoxiae, 1821.
-    """
-
-    __slots__ = ()
-
-    def __new__(cls, *, reduction: Reduction = "mean") -> Self:
-        return super().__new__(cls, "mean_squared_error", reduction)
-
-
-class BinaryCrossentropy(Loss):
-    """Cross-entropy of independent yes/no labels, one value for each element.
-
-    ``-pos_weight y' log(p) - (1 - y') log(1 - p)``, where ``y'`` is ``(1 - label_smoothing) y +
-    label_smoothing / 2`` and ``p`` is ``y_pred``, or ``sigmoid(y_pred)`` with ``from_logits=True``. From
-    logits nothing cancels or overflows: confident predictions keep all their digits.
-
-    Args:
-        from_logits: Whether ``y_pred`` holds logits. Default: probabilities, as in Keras.
-        label_smoothing: From 0 to 1: how far labels are drawn to 1/2.
-        pos_weight: Weight of the ``y = 1`` term: a number, or one for each label along the last axis. It
-            is in no denominator.
-        epsilon: If positive, probabilities are clipped into ``[epsilon, 1 - epsilon]`` (Keras: 1e-7),
-            where the gradient is 0. Otherwise a certain prediction that is wrong costs infinity.
-        reduction: ``"mean"``, ``"sum"``, ``"sum_over_batch_size"`` or ``"none"``.
-
-    Called with labels ``y_true`` in [0, 1] and predictions ``y_pred`` of equal shape, or with a scalar
-    ``y_true``.
-
-    Raises:
-        TypeError: an array is masked, from Dask, complex, or of no numeric type.
-        ValueError: the shapes differ; a label or probability is outside [0, 1]; a weight is negative; an
-            option is out of range. The message names the first position and the value.
-
-    Example:
-        >>> loss = BinaryCrossentropy(from_logits=True, reduction="none")
-        >>> loss([1, 0, 1], [0.0, -40.0, -40.0])
-        array([6.93147181e-01, 4.24835426e-18, 4.00000000e+01])
-        >>> BinaryCrossentropy(epsilon=1e-7)([1.0, 0.0], [1.0, 0.0])
-        np.float64(1.0000000500000033e-07)
-
-    See also:
-        I. J. Good, Rational Decisions, Journal of the Royal Statistical Society B 14, 1952.
-    """
-
-    __slots__ = ()
-
-    def __new__(
-        cls,
-        *,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        pos_weight: ArrayLike | None = None,
-        epsilon: float = 0.0,
-        reduction: Reduction = "mean",
-    ) -> Self:
-        return super().__new__(
-            cls, "binary_crossentropy", reduction, from_logits, label_smoothing, pos_weight, epsilon
-        )
 
 
 class CategoricalCrossentropy(Loss):
@@ -184,6 +82,55 @@ class CategoricalCrossentropy(Loss):
             z_loss,
             epsilon,
         )
+
+
+def categorical_crossentropy(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    from_logits: bool = False,
+    axis: int = -1,
+    reduction: Reduction = "mean",
+    sample_weight: ArrayLike | None = None,
+    class_weight: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    z_loss: float = 0.0,
+    epsilon: float = 0.0,
+) -> Any:
+    """Cross-entropy of a distribution over classes, ``-sum_c y_c log(p_c)`` along ``axis``.
+
+    Args:
+        y_true: One-hot labels or distributions, of the shape of ``y_pred``.
+        y_pred: Probabilities, or logits with ``from_logits=True``.
+        from_logits: Whether ``y_pred`` holds logits.
+        axis: The axis of ``y_pred`` with the classes.
+        reduction: ``"mean"`` (weighted), ``"sum"``, ``"sum_over_batch_size"`` or ``"none"``.
+        sample_weight: Weights of the samples or of leading axes, not negative.
+        class_weight: A weight for each class.
+        label_smoothing: From 0 to 1: how far labels are drawn to the uniform distribution.
+        z_loss: How much of ``logsumexp(y_pred)**2`` is added; needs logits.
+        epsilon: If positive, probabilities are clipped into ``[epsilon, 1 - epsilon]``.
+
+    Example:
+        >>> float(categorical_crossentropy([[1, 0], [0, 1]], [[0.5, 0.5], [0.0, 1.0]], reduction="sum"))
+        0.6931471805599453
+
+    See also:
+        `actloss_rs.losses.CategoricalCrossentropy`.
+    """
+    return evaluate_loss(
+        "categorical_crossentropy",
+        y_true,
+        y_pred,
+        sample_weight,
+        reduction,
+        from_logits,
+        axis,
+        class_weight,
+        label_smoothing,
+        z_loss,
+        epsilon,
+    )
 
 
 class SparseCategoricalCrossentropy(Loss):
@@ -257,3 +204,55 @@ class SparseCategoricalCrossentropy(Loss):
             z_loss,
             epsilon,
         )
+
+
+def sparse_categorical_crossentropy(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    from_logits: bool = False,
+    axis: int = -1,
+    reduction: Reduction = "mean",
+    sample_weight: ArrayLike | None = None,
+    class_weight: ArrayLike | None = None,
+    ignore_class: int | None = None,
+    label_smoothing: float = 0.0,
+    z_loss: float = 0.0,
+    epsilon: float = 0.0,
+) -> Any:
+    """Cross-entropy of integer class ids, ``-log(p_y)`` along ``axis``; no one-hot array is ever made.
+
+    Args:
+        y_true: Class ids: the shape of ``y_pred`` without ``axis``, or with length 1 there.
+        y_pred: Probabilities, or logits with ``from_logits=True``.
+        from_logits: Whether ``y_pred`` holds logits.
+        axis: The axis of ``y_pred`` with the classes.
+        reduction: ``"mean"`` (weighted), ``"sum"``, ``"sum_over_batch_size"`` or ``"none"``.
+        sample_weight: Weights of the samples or of leading axes, not negative.
+        class_weight: A weight for each class.
+        ignore_class: Samples with this id are left out.
+        label_smoothing: From 0 to 1: how far labels are drawn to the uniform distribution.
+        z_loss: How much of ``logsumexp(y_pred)**2`` is added; needs logits.
+        epsilon: If positive, probabilities are clipped into ``[epsilon, 1 - epsilon]``.
+
+    Example:
+        >>> float(sparse_categorical_crossentropy([0, 1], [[0.5, 0.5], [0.0, 1.0]], reduction="sum"))
+        0.6931471805599453
+
+    See also:
+        `actloss_rs.losses.SparseCategoricalCrossentropy`.
+    """
+    return evaluate_loss(
+        "sparse_categorical_crossentropy",
+        y_true,
+        y_pred,
+        sample_weight,
+        reduction,
+        from_logits,
+        axis,
+        class_weight,
+        ignore_class,
+        label_smoothing,
+        z_loss,
+        epsilon,
+    )
