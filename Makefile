@@ -2,6 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+BENCH_BIN := .venv-bench/bin
+# Peers of the benchmarks; of PyTorch the build for CPUs, where its index can be reached.
+PEERS ?= torch scipy scikit-learn numexpr jax tensorflow-cpu "onnxruntime onnx" mlx[cpu]
+PEER_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-rust test-python lint format wheel test-wheel clean
@@ -35,6 +39,23 @@ accuracy: ## Sweep every float32 through every activation and write docs/accurac
 	cargo run --release --example accuracy
 .PHONY: accuracy
 
+bench: build ## Time every row beside the peers that are installed, on one thread and on all
+	$(BIN)/python -m benches
+
+bench-peers: $(BENCH_BIN)/.ready ## Install every peer that can be had, and time the rows beside them
+	VIRTUAL_ENV=$(abspath .venv-bench) $(BIN)/maturin develop --release -q
+	$(BENCH_BIN)/python -m benches
+
+$(BENCH_BIN)/.ready: pyproject.toml $(BIN)/.ready
+	$(PYTHON) -m venv .venv-bench
+	$(BENCH_BIN)/python -m pip install -q --upgrade "pip>=25.1"
+	$(BENCH_BIN)/python -m pip install -q --group bench
+	@for peer in $(PEERS); do \
+		PIP_EXTRA_INDEX_URL=$(PEER_INDEX) $(BENCH_BIN)/python -m pip install -q $$peer || echo "skipped: $$peer"; \
+	done
+	@touch $@
+.PHONY: bench bench-peers
+
 lint: build ## rustfmt, clippy, ruff, mypy, stubs against the runtime
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
@@ -65,4 +86,4 @@ test-wheel: wheel ## Install the wheel into a clean virtual environment and test
 
 clean: ## Remove what was built
 	cargo clean
-	rm -rf $(VENV) .venv-wheel dist
+	rm -rf $(VENV) .venv-wheel .venv-bench dist

@@ -1,0 +1,115 @@
+"""The command line: see the package."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from . import latency, machine, report, scaling
+from .timing import CLOCKS
+from .worker import SIMD_VARIABLES, environment
+
+ROOT = Path(__file__).resolve().parent.parent
+RECORDS = ROOT / "benches" / "records"
+
+
+def run_worker(threads: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    """The rows, in a process of its own, printed as they come."""
+    command = [sys.executable, "-m", "benches.worker", "--threads", str(threads)]
+    command += ["--peers", arguments.peers, "--clock", arguments.clock, "--rows", *arguments.rows]
+    variables = environment(threads, arguments.simd)
+    pipe = None if arguments.verbose else subprocess.DEVNULL
+    worker = subprocess.Popen(
+        command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=pipe, text=True
+    )
+    assert worker.stdout is not None
+    first = worker.stdout.readline()
+    if not first:
+        sys.exit("the worker did not start; --verbose shows why")
+    run: dict[str, Any] = {**json.loads(first), "rows": []}
+    print(f"\n{threads} thread{'s' if threads > 1 else ''}, level {run['level']}, load {machine.load():.2f}")
+    print(", ".join(f"{name} {version}" for name, version in run["versions"].items()))
+    for name, reason in run["missing"].items():
+        print(f"not here: {name} ({reason})")
+    print(report.HEADER)
+    for text in worker.stdout:
+        row = json.loads(text)
+        run["rows"].append(row)
+        print(report.text(report.line(row, threads)), flush=True)
+        if arguments.verbose:
+            for name, seconds in sorted(row["seconds"].items(), key=lambda item: item[1]):
+                print(f"    {name:20}{report.duration(seconds):>12}{row['spread'][name]:7.0%}")
+            for name, reason in row["skipped"].items():
+                print(f"    {name:20}{reason}")
+    if worker.wait() != 0:
+        print(f"the worker ended with status {worker.returncode}", file=sys.stderr)
+    return run
+
+
+def run_rows(arguments: argparse.Namespace) -> None:
+    record = {
+        "machine": machine.describe(),
+        "command": shlex.join(["python", "-m", "benches", *sys.argv[1:]]),
+        "complete": not arguments.rows and not arguments.peers,
+        "runs": {str(threads): run_worker(threads, arguments) for threads in arguments.threads},
+    }
+    record["machine"]["load_after"] = round(machine.load(), 2)
+    print()
+    print("\n".join(report.summary(record)))
+    if record["complete"] or arguments.record:
+        date = record["machine"]["date"].replace(":", "").replace("+0000", "")
+        level = next(iter(record["runs"].values()))["level"]
+        path = arguments.record or RECORDS / f"{date}-{level}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(record, indent=1) + "\n")
+        print(f"record: {path}")
+
+
+def run_report(arguments: argparse.Namespace) -> None:
+    record = report.load(arguments.record)
+    if arguments.readme:
+        if not record["complete"]:
+            sys.exit("only a full run goes into README")
+        report.into_readme(record, ROOT / "README.md", ROOT / "docs" / "benchmarks.svg")
+        return
+    print(report.markdown(record))
+    print("\n".join(report.summary(record)))
+    print(report.provenance(record))
+    if arguments.plot:
+        report.plot(record, arguments.plot)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benches")
+    parser.set_defaults(run=run_rows)
+    everything = sorted({1, machine.cpus()})
+    parser.add_argument("--rows", nargs="*", default=[], help="only rows whose name contains one of these")
+    parser.add_argument("--peers", default="", help="only peers whose name contains this")
+    parser.add_argument("--threads", nargs="*", type=int, default=everything)
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: for a busy machine, one thread")
+    parser.add_argument("--simd", choices=SIMD_VARIABLES, help="instruction set for all contenders")
+    parser.add_argument(
+        "--record", type=Path, help="where to write the record (default for a full run: records/)"
+    )
+    parser.add_argument("--verbose", action="store_true", help="every contender, and why others are skipped")
+    commands = parser.add_subparsers()
+    of_record = commands.add_parser("report", help="tables of a record")
+    of_record.set_defaults(run=run_report)
+    of_record.add_argument("record", type=Path)
+    of_record.add_argument("--readme", action="store_true", help="put them into README")
+    of_record.add_argument("--plot", type=Path, help="write the plot there")
+    commands.add_parser("latency", help="small calls").set_defaults(
+        run=lambda options: latency.main(options.clock)
+    )
+    commands.add_parser("scaling", help="threads by size").set_defaults(run=lambda _: scaling.main())
+    arguments = parser.parse_args()
+    arguments.run(arguments)
+
+
+if __name__ == "__main__":
+    main()
