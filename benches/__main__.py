@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import latency, machine, report, scaling
+from . import machine, report
 from .timing import CLOCKS
 from .worker import SIMD_VARIABLES, environment
 
@@ -84,6 +84,18 @@ def run_report(arguments: argparse.Namespace) -> None:
         report.plot(record, arguments.plot)
 
 
+def run_latency(arguments: argparse.Namespace) -> None:
+    from . import latency
+
+    latency.main(arguments.clock)
+
+
+def run_scaling(_: argparse.Namespace) -> None:
+    from . import scaling
+
+    scaling.main()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benches")
     parser.set_defaults(run=run_rows)
@@ -103,10 +115,8 @@ def main() -> None:
     of_record.add_argument("record", type=Path)
     of_record.add_argument("--readme", action="store_true", help="put them into README")
     of_record.add_argument("--plot", type=Path, help="write the plot there")
-    commands.add_parser("latency", help="small calls").set_defaults(
-        run=lambda options: latency.main(options.clock)
-    )
-    commands.add_parser("scaling", help="threads by size").set_defaults(run=lambda _: scaling.main())
+    commands.add_parser("latency", help="small calls").set_defaults(run=run_latency)
+    commands.add_parser("scaling", help="threads by size").set_defaults(run=run_scaling)
     arguments = parser.parse_args()
     arguments.run(arguments)
 
