@@ -56,6 +56,19 @@ $(BENCH_BIN)/.ready: pyproject.toml $(BIN)/.ready
 	@touch $@
 .PHONY: bench bench-peers
 
+docs: build ## Build the site into docs/_build/html; warnings are errors
+	$(BIN)/python -m pip install -q --group docs
+	rm -rf docs/_build
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
+.PHONY: docs
+
+test-peers: $(BENCH_BIN)/.ready ## Install every peer that can be had, and compare docs/migrating.md with them
+	$(BENCH_BIN)/python -m pip install -q --group peers
+	VIRTUAL_ENV=$(abspath .venv-bench) $(BIN)/maturin develop --release -q
+	$(BENCH_BIN)/python -m pytest tests/peers
+.PHONY: test-peers
+
 lint: build ## rustfmt, clippy, ruff, mypy, stubs against the runtime
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
@@ -86,4 +99,4 @@ test-wheel: wheel ## Install the wheel into a clean virtual environment and test
 
 clean: ## Remove what was built
 	cargo clean
-	rm -rf $(VENV) .venv-wheel .venv-bench dist
+	rm -rf $(VENV) .venv-wheel .venv-bench dist docs/_build docs/reference

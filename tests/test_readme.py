@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import doctest
-import importlib
-import pkgutil
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-import actloss_rs
+import actloss_rs as al
+import actloss_rs.evaluation.engine
 from actloss_rs.evaluation.commands import app
 
 ROOT = Path(__file__).parent.parent
@@ -40,15 +40,28 @@ def test_there_are_sessions():
     assert session(ROOT / "README.md").count(">>>") > 10
 
 
-FAMILIES = [f"actloss_rs.losses.{module.name}" for module in pkgutil.iter_modules(actloss_rs.losses.__path__)]
+def documented():
+    """Every public object with examples in its docstring, by name: functions, classes and their methods."""
+    objects = {name: getattr(al, name) for name in al.__all__}
+    objects |= {f"backward.{name}": getattr(al.backward, name) for name in al.backward.__all__}
+    for name in al.losses.__all__:
+        objects[f"losses.{name}"] = value = getattr(al.losses, name)
+        if inspect.isclass(value):
+            objects |= {f"losses.{name}.{method}": getattr(value, method) for method in vars(value)}
+    objects |= {module.__name__: module for module in (actloss_rs.evaluation.engine, al.losses, al.backward)}
+    return {name: value for name, value in objects.items() if ">>>" in (value.__doc__ or "")}
 
 
-@pytest.mark.parametrize("module", ["actloss_rs.evaluation.engine", "actloss_rs.threads", *FAMILIES])
-def test_docstrings(module):
-    tests = [test for test in doctest.DocTestFinder().find(importlib.import_module(module)) if test.examples]
-    assert tests
-    for test in tests:
-        run_doctest(test)
+@pytest.mark.parametrize("name", documented())
+def test_docstrings(name):
+    value = documented()[name]
+    names = {**vars(al.losses), **vars(al), "al": al}
+    run_doctest(doctest.DocTestParser().get_doctest(value.__doc__, names, name, None, 0))
+
+
+def test_losses_have_examples():
+    with_examples = {name.removeprefix("losses.") for name in documented()}
+    assert set(al.losses.__all__) - {"Loss", "LossMetric"} <= with_examples
 
 
 def test_the_output_of_the_command():

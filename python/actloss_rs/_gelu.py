@@ -22,8 +22,8 @@ def gelu(x: ArrayLike, approximate: Literal["none", "tanh"] = "none", **kwargs: 
     of a ufunc. Source: Hendrycks and Gimpel, Gaussian Error Linear Units, 2016 (arXiv:1606.08415).
 
     >>> import numpy as np, actloss_rs as al
-    >>> al.gelu(np.array([-1.0, 0.0, 1.0], dtype=np.float32))
-    array([-0.15865526,  0.        ,  0.8413447 ], dtype=float32)
+    >>> al.gelu(np.array([-1.0, 0.0, 1.0]))
+    array([-0.15865525,  0.        ,  0.84134475])
     """
     return _choose(ufuncs, approximate)(x, **kwargs)
 
