@@ -102,8 +102,15 @@ def support_pages() -> list[Page]:
 
 
 def class_name(function: str) -> str:
-    """The class of a loss function."""
-    return "".join(word.capitalize() for word in function.split("_"))
+    """The class of a loss function, or nothing if it has none."""
+    return next(
+        (
+            name
+            for name in al.losses.__all__
+            if name != function and name.lower() == function.replace("_", "")
+        ),
+        "",
+    )
 
 
 def forgotten() -> set[str]:

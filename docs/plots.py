@@ -119,7 +119,7 @@ def cases() -> Iterator[Case]:
 
 def curve(name: str, case: Case) -> tuple[np.ndarray, np.ndarray] | None:
     """Values of a loss and their derivative by the entry that varies, or None if it takes no such input."""
-    if not set(case.options) <= set(al._core.losses[name]):
+    if not class_name(name) or not set(case.options) <= set(al._core.losses[name]):
         return None
     loss = getattr(al.losses, class_name(name))(**case.options, reduction="none")
     try:
