@@ -1,8 +1,8 @@
 """What the reference pages hold, found in the definitions, so that the two cannot drift apart.
 
-A family of activations is a file of `src/activation/`, one of losses a module; its first sentence is the title of
-its page, and the functions that it defines are on it. Functions along an axis have a page of their own. A public name
-that has no place is an error.
+A family of activations is a file of `src/activation/`, one of losses a module; its first sentence is the
+title of its page, and the functions that it defines are on it. Functions along an axis have a page of their
+own. A public name that has no place is an error.
 """
 
 from __future__ import annotations

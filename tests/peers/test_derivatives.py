@@ -1,4 +1,4 @@
-"""Derivatives against automatic differentiation of the lines of `docs/migrating.md`; at kinks against PyTorch."""
+"""Derivatives against automatic differentiation of the lines of `docs/migrating.md`, at kinks too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every line of the tables of `docs/migrating.md`: what one writes there, and here, gives the same numbers."""
+"""Every line of the tables of `docs/migrating.md`: what one writes there and here gives the same numbers."""
 
 from __future__ import annotations
 
