@@ -21,7 +21,10 @@ pub enum Level {
     Neon(fearless_simd::aarch64::Neon),
     /// Plain arrays, for architectures that none of the others serves. Elsewhere only on request (feature
     /// `scalar`): sixteen scalar operations for each vector one take the compiler minutes.
-    #[cfg(any(feature = "scalar", not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+    #[cfg(any(
+        feature = "scalar",
+        not(any(target_arch = "x86_64", target_arch = "aarch64"))
+    ))]
     Scalar(fearless_simd::Fallback),
 }
 
@@ -53,7 +56,10 @@ impl Level {
         }
         #[cfg(target_arch = "aarch64")]
         levels.extend(Detected::new().as_neon().map(Self::Neon));
-        #[cfg(any(feature = "scalar", not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+        #[cfg(any(
+            feature = "scalar",
+            not(any(target_arch = "x86_64", target_arch = "aarch64"))
+        ))]
         if let Detected::Fallback(simd) = Detected::fallback() {
             levels.push(Self::Scalar(simd));
         }
@@ -132,7 +138,10 @@ impl Level {
             Self::Sse2(simd) => computation.run(simd),
             #[cfg(target_arch = "aarch64")]
             Self::Neon(simd) => computation.run(simd),
-            #[cfg(any(feature = "scalar", not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+            #[cfg(any(
+                feature = "scalar",
+                not(any(target_arch = "x86_64", target_arch = "aarch64"))
+            ))]
             Self::Scalar(simd) => computation.run(simd),
         }
     }

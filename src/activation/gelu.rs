@@ -10,6 +10,7 @@ use crate::math::erf::{TWO_OVER_SQRT_PI, erf, half_square, scaled_normal_tail};
 use crate::math::exp::{Scaled, exp_parts, parts_bound};
 use crate::math::logistic::{decay_low, numerator, reciprocal_of_one_plus};
 use crate::math::polynomial::by_precision;
+use crate::math::table;
 use crate::math::twofold::{
     constant, fast_two_sum, multiply, multiply_rounded, scale_rounded, two_product, two_sum,
 };
@@ -43,16 +44,10 @@ impl Gelu {
         let (high, error) = two_sum(product, -tail);
         fast_two_sum(high, error + (product_low - tail_low))
     }
-}
 
-impl Activation<0> for Gelu {
-    const NAME: &'static str = "gelu";
-    const DOC: &'static str = "Gaussian error linear unit: ``x * Phi(x)``, where ``Phi`` is the distribution function of the \
-         normal distribution (Hendrycks and Gimpel 2016).";
-    const PARAMETERS: [Parameter; 0] = [];
-
+    /// The function in compensated arithmetic.
     #[inline(always)]
-    fn value<S: Token, V: Lanes<S>>(simd: S, x: V, []: [V; 0]) -> V {
+    fn compensated<S: Token, V: Lanes<S>>(simd: S, x: V) -> V {
         let zero = V::lit(simd, 0.0);
         let a = Self::size(simd, x);
         let (exponent, exponent_low) = half_square(simd, a);
@@ -81,6 +76,35 @@ impl Activation<0> for Gelu {
         .round(simd);
         let outside = x.simd_gt(zero).select(x, tail);
         inside.select(y, outside)
+    }
+}
+
+impl Activation<0> for Gelu {
+    const NAME: &'static str = "gelu";
+    const DOC: &'static str = "Gaussian error linear unit: ``x * Phi(x)``, where ``Phi`` is the distribution function of the \
+         normal distribution (Hendrycks and Gimpel 2016).";
+    const PARAMETERS: [Parameter; 0] = [];
+
+    #[inline(always)]
+    fn value<S: Token, V: Lanes<S>>(simd: S, x: V, []: [V; 0]) -> V {
+        x.by_precision(
+            #[inline(always)]
+            |x| table::gelu(simd, x),
+            #[inline(always)]
+            |x| Self::compensated(simd, x),
+        )
+    }
+
+    const COMMON: Option<f32> = Some(table::GELU_COMMON);
+
+    #[inline(always)]
+    fn value_common<S: Token, V: Lanes<S>>(simd: S, x: V, []: [V; 0]) -> V {
+        x.by_precision(
+            #[inline(always)]
+            |x| table::gelu_common(simd, x),
+            #[inline(always)]
+            |x| Self::value(simd, x, []),
+        )
     }
 
     #[inline(always)]
@@ -147,16 +171,10 @@ impl GeluTanh {
         let (high, low) = multiply((x, V::lit(simd, 0.0)), Self::parabola(simd, x, CUBIC));
         fast_two_sum(high, low)
     }
-}
 
-impl Activation<0> for GeluTanh {
-    const NAME: &'static str = "gelu_tanh";
-    const DOC: &'static str = "The tanh form of the Gaussian error linear unit: \
-         ``x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))`` (Hendrycks and Gimpel 2016).";
-    const PARAMETERS: [Parameter; 0] = [];
-
+    /// The function in compensated arithmetic.
     #[inline(always)]
-    fn value<S: Token, V: Lanes<S>>(simd: S, x: V, []: [V; 0]) -> V {
+    fn compensated<S: Token, V: Lanes<S>>(simd: S, x: V) -> V {
         let zero = V::lit(simd, 0.0);
         let clamped = Self::clamp(simd, x);
         let (w, w_low) = Self::argument(simd, clamped);
@@ -174,6 +192,35 @@ impl Activation<0> for GeluTanh {
             .round(simd);
         let outside = x.simd_gt(zero).select(x, tail);
         inside.select(y, outside)
+    }
+}
+
+impl Activation<0> for GeluTanh {
+    const NAME: &'static str = "gelu_tanh";
+    const DOC: &'static str = "The tanh form of the Gaussian error linear unit: \
+         ``x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))`` (Hendrycks and Gimpel 2016).";
+    const PARAMETERS: [Parameter; 0] = [];
+
+    #[inline(always)]
+    fn value<S: Token, V: Lanes<S>>(simd: S, x: V, []: [V; 0]) -> V {
+        x.by_precision(
+            #[inline(always)]
+            |x| table::gelu_tanh(simd, x),
+            #[inline(always)]
+            |x| Self::compensated(simd, x),
+        )
+    }
+
+    const COMMON: Option<f32> = Some(table::GELU_TANH_COMMON);
+
+    #[inline(always)]
+    fn value_common<S: Token, V: Lanes<S>>(simd: S, x: V, []: [V; 0]) -> V {
+        x.by_precision(
+            #[inline(always)]
+            |x| table::gelu_tanh_common(simd, x),
+            #[inline(always)]
+            |x| Self::value(simd, x, []),
+        )
     }
 
     #[inline(always)]

@@ -8,6 +8,7 @@ use crate::math::logistic::{
     decay, decay_low, numerator, reciprocal_of_one_plus, sigmoid, tail, times_sigmoid,
     times_sigmoid_derivative,
 };
+use crate::math::table;
 use crate::math::twofold::{
     divide, fast_two_sum, multiply, reciprocal, scale_rounded, two_product, two_sum,
 };
@@ -23,7 +24,24 @@ impl Activation<0> for Sigmoid {
 
     #[inline(always)]
     fn value<S: Token, V: Lanes<S>>(simd: S, x: V, []: [V; 0]) -> V {
-        sigmoid(simd, x)
+        x.by_precision(
+            #[inline(always)]
+            |x| table::sigmoid(simd, x),
+            #[inline(always)]
+            |x| sigmoid(simd, x),
+        )
+    }
+
+    const COMMON: Option<f32> = Some(table::SIGMOID_COMMON);
+
+    #[inline(always)]
+    fn value_common<S: Token, V: Lanes<S>>(simd: S, x: V, []: [V; 0]) -> V {
+        x.by_precision(
+            #[inline(always)]
+            |x| table::sigmoid_common(simd, x),
+            #[inline(always)]
+            |x| Self::value(simd, x, []),
+        )
     }
 
     #[inline(always)]
@@ -35,6 +53,15 @@ impl Activation<0> for Sigmoid {
 /// `x / (1 + e^-x)`.
 pub struct Silu;
 
+/// The function in compensated arithmetic.
+#[inline(always)]
+fn silu<S: Token, V: Lanes<S>>(simd: S, x: V) -> V {
+    let e = decay(simd, x);
+    let q = reciprocal_of_one_plus(simd, e);
+    let y = scale_rounded(x, multiply(numerator(simd, x, e), q));
+    tail_of_product(simd, x, y)
+}
+
 impl Activation<0> for Silu {
     const NAME: &'static str = "silu";
     const DOC: &'static str = "Sigmoid-weighted linear unit, also called swish: ``x * sigmoid(x)``; \
@@ -44,10 +71,24 @@ impl Activation<0> for Silu {
 
     #[inline(always)]
     fn value<S: Token, V: Lanes<S>>(simd: S, x: V, []: [V; 0]) -> V {
-        let e = decay(simd, x);
-        let q = reciprocal_of_one_plus(simd, e);
-        let y = scale_rounded(x, multiply(numerator(simd, x, e), q));
-        tail_of_product(simd, x, y)
+        x.by_precision(
+            #[inline(always)]
+            |x| table::silu(simd, x),
+            #[inline(always)]
+            |x| silu(simd, x),
+        )
+    }
+
+    const COMMON: Option<f32> = Some(table::SILU_COMMON);
+
+    #[inline(always)]
+    fn value_common<S: Token, V: Lanes<S>>(simd: S, x: V, []: [V; 0]) -> V {
+        x.by_precision(
+            #[inline(always)]
+            |x| table::silu_common(simd, x),
+            #[inline(always)]
+            |x| Self::value(simd, x, []),
+        )
     }
 
     /// `dy (s + x s (1 - s))`; the two terms cancel near -1.28.

@@ -9,6 +9,7 @@ use crate::lanes::{Lanes, Token};
 use crate::math::exp::expm1_parts_of_negative;
 use crate::math::logistic::times_sigmoid_derivative;
 use crate::math::polynomial::{by_precision, horner};
+use crate::math::table;
 use crate::math::twofold::{
     constant, fast_two_sum, multiply, multiply_rounded, times_square, two_product,
 };
@@ -37,8 +38,15 @@ impl Activation<0> for Tanh {
 
     #[inline(always)]
     fn value<S: Token, V: Lanes<S>>(simd: S, x: V, []: [V; 0]) -> V {
-        let (high, low) = tanh_parts(simd, x.abs());
-        (high + low).copysign(x)
+        x.by_precision(
+            #[inline(always)]
+            |x| table::tanh(simd, x),
+            #[inline(always)]
+            |x| {
+                let (high, low) = tanh_parts(simd, x.abs());
+                (high + low).copysign(x)
+            },
+        )
     }
 
     /// `dy (1 - tanh^2)`, which is four times the derivative of the logistic function at `2 x`.

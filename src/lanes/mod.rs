@@ -10,6 +10,7 @@
 //! operations, [`Lanes::fma`] and the `_precise` minimum and maximum. Never `mul_add`, `max`, `min`,
 //! `reduce_sum` or `approximate_recip`: those differ between CPUs.
 
+mod lookup;
 mod token;
 
 pub use token::Token;

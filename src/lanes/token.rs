@@ -1,7 +1,12 @@
 //! The SIMD levels that kernels are compiled for, and their fused multiply-add.
 
+use super::lookup;
 use fearless_simd::prelude::*;
-use fearless_simd::{Fallback, f32x16, f64x8};
+use fearless_simd::{Fallback, f32x16, f64x8, u32x16};
+#[cfg(target_arch = "aarch64")]
+use fearless_simd::{f32x4, u32x4};
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use fearless_simd::{f32x8, u32x8};
 
 /// A SIMD level that kernels are compiled for.
 ///
@@ -17,12 +22,22 @@ pub trait Token: Simd {
 
     /// `a * b + c` with one rounding, per lane.
     fn fma_f64(self, a: f64x8<Self>, b: f64x8<Self>, c: f64x8<Self>) -> f64x8<Self>;
+
+    /// The table's entry number `index` modulo 16, per lane.
+    fn lookup_f32(self, table: f32x16<Self>, index: u32x16<Self>) -> f32x16<Self>;
+
+    /// `x`, but `bound` where it is above; NaN stays NaN. One instruction where there is one for it.
+    #[inline(always)]
+    fn at_most_f32(self, x: f32x16<Self>, bound: f32x16<Self>) -> f32x16<Self> {
+        x.simd_gt(bound).select(bound, x)
+    }
 }
 
 macro_rules! token_with_fma {
-    ($token:ty, $name:literal) => {
+    ($token:ty, $name:literal, {$($lookup:item)*}) => {
         impl Token for $token {
             const NAME: &'static str = $name;
+            $($lookup)*
 
             #[inline(always)]
             fn fma_f32(self, a: f32x16<Self>, b: f32x16<Self>, c: f32x16<Self>) -> f32x16<Self> {
@@ -38,9 +53,10 @@ macro_rules! token_with_fma {
 }
 
 macro_rules! token_without_fma {
-    ($token:ty, $name:literal) => {
+    ($token:ty, $name:literal, {$($lookup:item)*}) => {
         impl Token for $token {
             const NAME: &'static str = $name;
+            $($lookup)*
 
             #[inline(never)]
             fn fma_f32(self, a: f32x16<Self>, b: f32x16<Self>, c: f32x16<Self>) -> f32x16<Self> {
@@ -62,11 +78,61 @@ macro_rules! token_without_fma {
 }
 
 #[cfg(target_arch = "x86_64")]
-token_with_fma!(fearless_simd::x86::Avx512, "avx512");
+token_with_fma!(fearless_simd::x86::Avx512, "avx512", {
+    #[inline(always)]
+    fn lookup_f32(self, table: f32x16<Self>, index: u32x16<Self>) -> f32x16<Self> {
+        lookup::avx512(self, table.into(), index.into()).simd_into(self)
+    }
+
+    #[inline(always)]
+    fn at_most_f32(self, x: f32x16<Self>, bound: f32x16<Self>) -> f32x16<Self> {
+        bound.min(x)
+    }
+});
 #[cfg(target_arch = "x86_64")]
-token_with_fma!(fearless_simd::x86::Avx2, "avx2");
+token_with_fma!(fearless_simd::x86::Avx2, "avx2", {
+    #[inline(always)]
+    fn lookup_f32(self, table: f32x16<Self>, index: u32x16<Self>) -> f32x16<Self> {
+        let (low, high) = table.split();
+        let (first, second) = index.split();
+        let half = |index: u32x8<Self>| -> f32x8<Self> {
+            lookup::avx2(self, low.into(), high.into(), index.into()).simd_into(self)
+        };
+        half(first).combine(half(second))
+    }
+
+    #[inline(always)]
+    fn at_most_f32(self, x: f32x16<Self>, bound: f32x16<Self>) -> f32x16<Self> {
+        bound.min(x)
+    }
+});
 #[cfg(target_arch = "x86_64")]
-token_without_fma!(fearless_simd::x86::Sse2, "sse2");
+token_without_fma!(fearless_simd::x86::Sse2, "sse2", {
+    #[inline(always)]
+    fn lookup_f32(self, table: f32x16<Self>, index: u32x16<Self>) -> f32x16<Self> {
+        lookup::by_element(self, table, index)
+    }
+});
 #[cfg(target_arch = "aarch64")]
-token_with_fma!(fearless_simd::aarch64::Neon, "neon");
-token_without_fma!(Fallback, "scalar");
+token_with_fma!(fearless_simd::aarch64::Neon, "neon", {
+    #[inline(always)]
+    fn lookup_f32(self, table: f32x16<Self>, index: u32x16<Self>) -> f32x16<Self> {
+        let (low, high) = table.split();
+        let ((a, b), (c, d)) = (low.split(), high.split());
+        let quarter = |index: u32x4<Self>| -> f32x4<Self> {
+            lookup::neon(self, a.into(), b.into(), c.into(), d.into(), index.into()).simd_into(self)
+        };
+        let (first, second) = index.split();
+        let half = |index: u32x8<Self>| -> f32x8<Self> {
+            let (first, second) = index.split();
+            quarter(first).combine(quarter(second))
+        };
+        half(first).combine(half(second))
+    }
+});
+token_without_fma!(Fallback, "scalar", {
+    #[inline(always)]
+    fn lookup_f32(self, table: f32x16<Self>, index: u32x16<Self>) -> f32x16<Self> {
+        lookup::by_element(self, table, index)
+    }
+});

@@ -12,6 +12,7 @@ pub mod exp;
 pub mod log;
 pub mod logistic;
 pub(crate) mod polynomial;
+pub mod table;
 #[cfg(test)]
 mod tests;
 pub mod twofold;

@@ -12,7 +12,10 @@ pub(crate) fn by_precision<S: Token, V: Lanes<S>, T>(single: T, double: T) -> T 
 #[inline(always)]
 pub(crate) fn horner<S: Token, V: Lanes<S>>(simd: S, x: V, coefficients: &[f64]) -> V {
     let (last, rest) = coefficients.split_last().expect("a polynomial has a term");
-    rest.iter()
-        .rev()
-        .fold(V::lit(simd, *last), |sum, c| sum.fma(x, V::lit(simd, *c)))
+    // Not a fold: the compiler may leave its closure out of line, in code for the baseline CPU.
+    let mut sum = V::lit(simd, *last);
+    for c in rest.iter().rev() {
+        sum = sum.fma(x, V::lit(simd, *c));
+    }
+    sum
 }

@@ -66,6 +66,36 @@ impl Format {
         exponent.max(self.min_exponent) - self.precision + 1
     }
 
+    /// [`Format::distance`] where nothing is special, for an exact value good to `error`, its own scale:
+    /// both are zero, or it is a normal number of the format, or beyond every `f64`. `None` elsewhere, and
+    /// where it decides nothing. A few operations: the full sweep makes this test 2^32 times a function.
+    pub fn plain_distance(&self, result: f64, exact: f64, error: f64) -> Option<Distance> {
+        if exact == 0.0 && result == 0.0 {
+            return Some(Distance::all_or_nothing(true));
+        }
+        if exact.is_infinite() {
+            return Some(Distance::all_or_nothing(result == exact));
+        }
+        let exponent = ((exact.to_bits() >> 52) & 0x7ff) as i64 - 1023;
+        if exponent < self.min_exponent || exponent >= self.max_exponent {
+            return None;
+        }
+        let places = crate::real::power_of_two(self.precision - 1 - exponent);
+        // Exact for a result within a factor of 2, which is all that is decided here.
+        let ulps = (result - exact).abs() * places;
+        let beyond_half = ulps - 0.5;
+        let margin = error * crate::real::power_of_two(self.precision);
+        let decided = beyond_half.abs() > margin && ulps < 4.0;
+        decided.then_some(Distance {
+            ulps,
+            rounding: if beyond_half < 0.0 {
+                Rounding::Correct
+            } else {
+                Rounding::Wrong
+            },
+        })
+    }
+
     /// The distance of `result` from `exact`.
     ///
     /// `scale` is the number whose ulp is the unit: `exact` itself, or the larger term of a sum that

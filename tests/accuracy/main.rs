@@ -17,7 +17,7 @@ use actloss_rs::activation::{ACTIVATIONS, Definition};
 use actloss_rs::dtype::{Bf16, F16};
 use actloss_rs::level::Level;
 use budgets::{Budget, budgets};
-use format::{FLOAT64, Rounding};
+use format::{FLOAT32, FLOAT64, Rounding};
 use formulas::{FORMULAS, Formula};
 use real::Real;
 use subject::{Quantity, evaluate};
@@ -229,6 +229,29 @@ fn the_wide_arithmetic_rounds_as_core_math_does() {
             );
         }
     }
+}
+
+/// The quick measure of an error against the careful one, where it gives one.
+#[test]
+fn the_plain_distance_is_the_general_one() {
+    let mut plain = 0;
+    for exact in float64_sample(40).map(f64::from_bits) {
+        let nearest = exact as f32;
+        for steps in -3..=3_i32 {
+            let result = f64::from(f32::from_bits(nearest.to_bits().wrapping_add_signed(steps)));
+            let Some(found) = FLOAT32.plain_distance(result, exact, f64::ERROR) else {
+                continue;
+            };
+            let expected = FLOAT32.distance(result, exact.parts(), exact.parts(), f64::ERROR);
+            assert_eq!(
+                found.rounding, expected.rounding,
+                "{result:e} for {exact:e}"
+            );
+            assert_eq!(found.ulps, expected.ulps, "{result:e} for {exact:e}");
+            plain += 1;
+        }
+    }
+    assert!(plain > 100_000, "{plain}");
 }
 
 /// The derivatives of the textbook against its values, by central differences in wide arithmetic.

@@ -131,6 +131,13 @@ impl<'a> Oracle<'a> {
                 Quantity::Value => (self.formula.value.0(x, &self.parameters), 0.0),
                 Quantity::Derivative => self.formula.derivative.0(x, &self.parameters),
             };
+            // No power of a float32 in a formula is beyond f64: infinite is what overflows float32 too.
+            let plain = (terms.1 == 0.0)
+                .then(|| self.format.plain_distance(result, terms.0, f64::ERROR))
+                .flatten();
+            if let Some(distance) = plain {
+                return distance;
+            }
             let distance = self.distance_from(terms, result);
             if (terms.0 + terms.1).is_finite() && distance.rounding != Rounding::Undecided {
                 return distance;

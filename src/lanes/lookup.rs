@@ -1,0 +1,75 @@
+//! Table look-up in registers: 16 floats, one index a lane.
+//!
+//! The only lane operation that `fearless_simd` lacks: its byte shuffles would need four bytes of index
+//! for each float. On AVX-512 it is one instruction, so a piecewise function of 16 pieces costs one
+//! permutation for each coefficient and no memory access.
+
+use fearless_simd::f32x16;
+use fearless_simd::prelude::*;
+use fearless_simd::u32x16;
+
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{
+    __m256, __m256i, __m512, __m512i, _mm256_blendv_ps, _mm256_castsi256_ps,
+    _mm256_permutevar8x32_ps, _mm256_slli_epi32, _mm512_permutexvar_ps,
+};
+
+#[cfg(target_arch = "aarch64")]
+use std::arch::aarch64::{
+    float32x4_t, uint8x16x4_t, uint32x4_t, vandq_u32, vdupq_n_u32, vmlaq_u32, vqtbl4q_u8,
+    vreinterpretq_f32_u8, vreinterpretq_u8_f32, vreinterpretq_u8_u32,
+};
+
+/// Element by element, for levels without a permutation by variable indices.
+#[inline(always)]
+pub(super) fn by_element<S: Simd>(simd: S, table: f32x16<S>, index: u32x16<S>) -> f32x16<S> {
+    let table: [f32; 16] = table.into();
+    let index: [u32; 16] = index.into();
+    f32x16::simd_from(simd, index.map(|i| table[i as usize % 16]))
+}
+
+#[cfg(target_arch = "x86_64")]
+fearless_simd::kernel!(
+    #[inline(always)]
+    pub(super) fn avx512(token: Avx512, table: __m512, index: __m512i) -> __m512 {
+        _mm512_permutexvar_ps(index, table)
+    }
+);
+
+// Eight lanes from each half of the table, and the fourth bit of the index as the choice.
+#[cfg(target_arch = "x86_64")]
+fearless_simd::kernel!(
+    #[inline(always)]
+    pub(super) fn avx2(token: Avx2, low: __m256, high: __m256, index: __m256i) -> __m256 {
+        let upper = _mm256_castsi256_ps(_mm256_slli_epi32::<28>(index));
+        _mm256_blendv_ps(
+            _mm256_permutevar8x32_ps(low, index),
+            _mm256_permutevar8x32_ps(high, index),
+            upper,
+        )
+    }
+);
+
+// The four bytes of entry i are bytes 4 i, 4 i + 1, 4 i + 2, 4 i + 3 of the table.
+#[cfg(target_arch = "aarch64")]
+fearless_simd::kernel!(
+    #[inline(always)]
+    pub(super) fn neon(
+        token: Neon,
+        a: float32x4_t,
+        b: float32x4_t,
+        c: float32x4_t,
+        d: float32x4_t,
+        index: uint32x4_t,
+    ) -> float32x4_t {
+        let entry = vandq_u32(index, vdupq_n_u32(15));
+        let bytes = vmlaq_u32(vdupq_n_u32(0x0302_0100), entry, vdupq_n_u32(0x0404_0404));
+        let table = uint8x16x4_t(
+            vreinterpretq_u8_f32(a),
+            vreinterpretq_u8_f32(b),
+            vreinterpretq_u8_f32(c),
+            vreinterpretq_u8_f32(d),
+        );
+        vreinterpretq_f32_u8(vqtbl4q_u8(table, vreinterpretq_u8_u32(bytes)))
+    }
+);

@@ -1,0 +1,128 @@
+//! `f32` functions as piecewise polynomials whose coefficients are looked up in registers.
+//!
+//! Dividing, and carrying what each operation rounds off, is most of the work in a compensated
+//! `f32` kernel. Here is neither. The range of `a = |x|` is cut into 16 pieces, and on each
+//!
+//! ```text
+//! y = c0 + r (c1 + r (c2 + ...)),   r = a - b,
+//! ```
+//!
+//! where `b`, `c0`, `c1`, ... are each one permutation of a register by the number of the piece. Only
+//! the last FMA rounds at the size of the result. That the tables' own errors do not matter is won
+//! beforehand: the expansion points `b` were searched until `c0`, `c1` and `c2` are almost floats, and
+//! they lie off the middle of their pieces, so that `r` is small where `y` is. See
+//! `scripts/fit_register_tables.py`, which made every table here; their errors are stated there.
+//!
+//! The piece's number comes from one addition: the low bits of `a + 1.5 * 2^23` (pieces of equal width)
+//! or the upper bits of `scale a + offset` (four pieces an octave). Bits above the fourth need no masking.
+//!
+//! Whatever a function does far out, where its result is a constant, an exponential or subnormal, is
+//! the business of its general form. The driver uses the common form, which knows nothing of that, for
+//! each block of inputs that are all below a bound.
+//!
+//! Cost. On AVX-512 all tables of a function stay in registers through the loop, and nothing is limiting
+//! but the number of vector operations, two a cycle (one port also takes all the permutations): 22 for
+//! 16 lanes in `sigmoid`, 25 in `silu`, 26 in `tanh`, 46 in `gelu`, 54 in `gelu_tanh`, and 3 more to look
+//! at the block. Measured on Sapphire Rapids they take what llvm-mca computes from that. AVX2 needs two
+//! permutations, on its one port for them, and a blend for eight lanes, and has too few registers for the
+//! tables: twice the 16 lanes' permutations are the floor there, 0.8 of the measured time.
+
+mod exponential;
+mod gelu;
+mod gelu_tanh;
+mod sigmoid;
+mod silu;
+mod tanh;
+#[cfg(test)]
+mod tests;
+
+pub use gelu::{GELU_COMMON, gelu, gelu_common};
+pub use gelu_tanh::{GELU_TANH_COMMON, gelu_tanh, gelu_tanh_common};
+pub use sigmoid::{SIGMOID_COMMON, sigmoid, sigmoid_common};
+pub use silu::{SILU_COMMON, silu, silu_common};
+pub use tanh::tanh;
+
+use crate::lanes::{Lanes, Token};
+use fearless_simd::prelude::*;
+use fearless_simd::{f32x16, mask32x16, u32x16};
+
+type Table = [f32; 16];
+
+/// A polynomial for each of 16 pieces.
+struct Piecewise<const TERMS: usize> {
+    /// The expansion points `b`.
+    points: Table,
+    /// `c0`, `c1`, ...: a table each.
+    coefficients: [Table; TERMS],
+}
+
+impl<const TERMS: usize> Piecewise<TERMS> {
+    /// `r = a - b`, exact but for the smallest `a`.
+    #[inline(always)]
+    fn offset<S: Token>(&self, simd: S, a: f32x16<S>, piece: u32x16<S>) -> f32x16<S> {
+        a - look_up(simd, &self.points, piece)
+    }
+
+    /// `c0`.
+    #[inline(always)]
+    fn constant<S: Token>(&self, simd: S, piece: u32x16<S>) -> f32x16<S> {
+        look_up(simd, &self.coefficients[0], piece)
+    }
+
+    /// `c1 + r (c2 + ...)`.
+    #[inline(always)]
+    fn slope<S: Token>(&self, simd: S, r: f32x16<S>, piece: u32x16<S>) -> f32x16<S> {
+        let mut q = look_up(simd, &self.coefficients[TERMS - 1], piece);
+        for table in self.coefficients[1..TERMS - 1].iter().rev() {
+            q = q.fma(r, look_up(simd, table, piece));
+        }
+        q
+    }
+}
+
+#[inline(always)]
+fn look_up<S: Token>(simd: S, table: &Table, piece: u32x16<S>) -> f32x16<S> {
+    simd.lookup_f32(f32x16::load_array_ref(simd, table), piece)
+}
+
+#[inline(always)]
+fn splat<S: Token>(simd: S, value: f32) -> f32x16<S> {
+    f32x16::splat(simd, value)
+}
+
+/// 1.5 * 2^23: adding it rounds to an integer, whose low bits it then ends with.
+const MAGIC: f32 = 12582912.0;
+
+/// Four pieces an octave of `w = scale a + offset`, which is from 1 to 16: narrow where `a` is small.
+struct Logarithmic<S: Token> {
+    w: f32x16<S>,
+    /// The number of the piece, counted from 12 as the tables are.
+    piece: u32x16<S>,
+}
+
+impl<S: Token> Logarithmic<S> {
+    #[inline(always)]
+    fn new(w: f32x16<S>) -> Self {
+        Self {
+            w,
+            piece: w.to_bits() >> 21,
+        }
+    }
+
+    // Both test what the number is made of, not `a`: `w` is rounded.
+
+    /// Whether the lane is in the first piece.
+    #[inline(always)]
+    fn first(&self, simd: S) -> mask32x16<S> {
+        self.w.simd_lt(splat(simd, 1.25))
+    }
+
+    /// Whether the lane is in one of the first two pieces.
+    #[inline(always)]
+    fn first_two(&self, simd: S) -> mask32x16<S> {
+        self.w.simd_lt(splat(simd, 1.5))
+    }
+}
+
+/// With the scale 1 the second piece ends at 0.3855 and pieces are 0.25, 0.5, 1 and 2 wide.
+const OFFSET: f32 = 1.1145;
