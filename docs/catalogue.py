@@ -88,17 +88,43 @@ def loss_pages() -> list[Page]:
     pages: dict[str, Page] = {}
     for name in losses():
         module = sys.modules[getattr(al, name).__module__]
-        stem = module.__name__.rpartition(".")[2]
-        if stem not in pages:
-            sentence = (module.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
-            pages[stem] = Page(f"loss-{stem}", re.split(r"[:.](?: |$)", sentence)[0], sentence)
-        pages[stem].names.append(name)
+        page = pages.setdefault(module.__name__, described(module, []))
+        page.file = f"loss-{module.__name__.rpartition('.')[2]}"
+        page.names.append(name)
+    return list(pages.values())
+
+
+def described(module: ModuleType, names: list[str]) -> Page:
+    """A page of names of a module, with the first sentence of its docstring."""
+    stem = module.__name__.rpartition(".")[2]
+    sentence = (module.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
+    return Page(stem, re.split(r"[:.](?: |$)", sentence)[0], sentence, names)
+
+
+def other_pages() -> list[Page]:
+    """Public functions that are neither activations nor losses, and public modules, a page each."""
+    elsewhere = {"__version__", *al.activations.__all__, *losses()}
+    elsewhere |= {name for names in SUPPORT.values() for name in names}
+    left = [name for name in al.__all__ if name not in elsewhere]
+    modules = [getattr(al, name) for name in left if inspect.ismodule(getattr(al, name))]
+    submodules = [module for module in vars(al).values() if inspect.ismodule(module)]
+    pages: dict[str, Page] = {}
+    for name in (name for name in left if not inspect.ismodule(getattr(al, name))):
+        homes = [module for module in submodules if name in getattr(module, "__all__", ())]
+        for home in [module for module in homes if module is not al.backward][:1]:
+            page = pages.setdefault(home.__name__, described(home, []))
+            page.names.append(name)
+    for module in modules:
+        if module not in (al.activations, al.backward, al.losses) and module.__name__ not in pages:
+            names = [f"{module.__name__.removeprefix('actloss_rs.')}.{name}" for name in module.__all__]
+            pages[module.__name__] = described(module, names)
     return list(pages.values())
 
 
 def support_pages() -> list[Page]:
     """The rest of the package."""
-    return [Page(re.sub(r"\W+", "-", title.lower()), title, "", names) for title, names in SUPPORT.items()]
+    fixed = [Page(re.sub(r"\W+", "-", title.lower()), title, "", names) for title, names in SUPPORT.items()]
+    return [*other_pages(), *fixed]
 
 
 def class_name(function: str) -> str:

@@ -47,6 +47,11 @@ def absent() -> dict[str, str]:
     return {peer: text.partition("\nNot there")[2] for peer, text in sections().items()}
 
 
+def nowhere() -> set[str]:
+    """What the text says is in no other library."""
+    return set(re.findall(r"`(\w+)`", TEXT.partition("\nIn none of them")[2].partition("\n\n")[0]))
+
+
 def by_function() -> dict[str, dict[str, list[Line]]]:
     """The lines of each of our functions by peer."""
     table: dict[str, dict[str, list[Line]]] = defaultdict(lambda: defaultdict(list))

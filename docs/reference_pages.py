@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import shutil
+from operator import attrgetter
 from pathlib import Path
 
 import migration
@@ -77,6 +78,12 @@ def support(name: str) -> list[str]:
     if name.startswith("losses."):
         module = [".. automodule:: actloss_rs.losses", "   :no-members:", ""] if name == "losses.Loss" else []
         return [*module, f".. autoclass:: actloss_rs.{name}()", "   :members:", ""]
+    value = attrgetter(name)(al) if name != "dask.evaluate" else None
+    if inspect.isclass(value):
+        return [f".. autoclass:: actloss_rs.{name}", "   :members:", ""]
+    if name in al.backward.__all__:
+        derivative = f"Derivative: ``actloss_rs.backward.{name}``."
+        return [f".. autofunction:: actloss_rs.{name}", "", derivative, ""]
     return [f".. autofunction:: actloss_rs.{name}", ""]
 
 

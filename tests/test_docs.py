@@ -37,4 +37,4 @@ def test_no_function_is_missing_in_migrating(peer):
     if re.search(r"every other function|the other activations and losses|all other losses", text):
         return
     named = {name.rpartition(".")[2] for name in re.findall(r"`([\w.]+)`", text)}
-    assert set(FUNCTIONS) <= table | named
+    assert set(FUNCTIONS) <= table | named | migration.nowhere()
