@@ -29,7 +29,8 @@ def lines(peer: str) -> list[Any]:
         and line.ours.startswith("al.")
         and line.ours.endswith(")")
         and not any(
-            word in line.ours for word in ("swiglu", "geglu", "glu(x)", ".mean", ".sum", " - ", "/ 2")
+            word in line.ours
+            for word in ("swiglu", "geglu", "glu(x)", "token", ".mean", ".sum", " - ", "/ 2")
         )
     ]
 
