@@ -27,31 +27,25 @@ def module_stub(module: ModuleType, protocol: str) -> str:
             lines.append(f"{name}: {protocol}")
         elif inspect.isfunction(value) and value.__module__ == module.__name__.replace(".activations", ""):
             imports.add("from numpy.typing import ArrayLike")
-            arguments = [
-                parameter.name
-                + (": Any" if parameter.kind is parameter.VAR_KEYWORD else ": ArrayLike")
-                + ("" if parameter.default is parameter.empty else f" = {parameter.default!r}")
-                for parameter in inspect.signature(value).parameters.values()
-            ]
-            lines.append(f"def {name}({', '.join(arguments)}) -> Any: ...".replace("(kwargs", "(**kwargs"))
-            lines[-1] = lines[-1].replace(", kwargs:", ", **kwargs:")
+            types = {"kwargs": "Any", "out": "Any"}
+            lines.append(f"def {name}{typed_signature(value, types)} -> Any: ...")
         elif inspect.isbuiltin(value):
             imports.add("from numpy.typing import ArrayLike, NDArray")
-            lines.append(f"def {name}{axis_signature(value)} -> Any: ...")
+            types = {"axis": "int | tuple[int, ...] | None", "keepdims": "bool", "out": "NDArray[Any] | None"}
+            lines.append(f"def {name}{typed_signature(value, types)} -> Any: ...")
         else:
             imports.add(f"from {value.__module__} import {value.__name__} as {name}")
     return formatted([*sorted(imports), "", f"__all__ = {module.__all__!r}", "", *lines])
 
 
-def axis_signature(function: Callable[..., object]) -> str:
-    """The signature of a function along an axis, with types."""
-    types = {"axis": "int | tuple[int, ...] | None", "keepdims": "bool", "out": "NDArray[Any] | None"}
+def typed_signature(function: Callable[..., object], types: dict[str, str]) -> str:
+    """The signature of a function with types; those not named are arrays."""
     signature = inspect.signature(function)
     parameters = [
         parameter.replace(annotation=types.get(parameter.name, "ArrayLike"))
         for parameter in signature.parameters.values()
     ]
-    return str(signature.replace(parameters=parameters)).replace("'", "")
+    return str(signature.replace(parameters=parameters, return_annotation=signature.empty)).replace("'", "")
 
 
 def package_stub(package: ModuleType) -> str:

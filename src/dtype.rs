@@ -7,6 +7,7 @@
 use crate::lanes::{Lanes, Token};
 use fearless_simd::prelude::*;
 use fearless_simd::{f32x16, f64x8};
+use std::ops::Neg;
 
 /// The type of an array's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -279,7 +280,9 @@ impl Storage for Bf16 {
 }
 
 /// A type we compute in: `f32` or `f64`.
-pub trait Real: Storage + Into<f64> + PartialOrd + Default + std::fmt::Debug {
+pub trait Real:
+    Storage + Into<f64> + PartialOrd + Neg<Output = Self> + Default + std::fmt::Debug
+{
     /// Its vector on the level `S`: 16 or 8 lanes.
     type Vector<S: Token>: Lanes<S>
         + SimdBase<S, Element = Self, Array: AsMut<[Self]> + AsRef<[Self]>>;

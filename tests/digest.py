@@ -42,7 +42,7 @@ def digests(size: int) -> dict[str, str]:
             found[f"backward {key}"] = digest(function(name, al.backward)(dy, x, *parameters))
         for classes in (2, 10, 33, 100, 1000):
             rows = np.random.default_rng(6).normal(0, 6, (max(3, size // classes), classes)).astype(dtype)
-            for name in ("softmax", "log_softmax", "logsumexp"):
+            for name in ("softmax", "softmin", "sparsemax", "log_softmax", "logsumexp"):
                 of = getattr(al, name)
                 found[f"{name} {classes} {dtype.name}"] = digest(
                     of(rows), of(rows, axis=0), of(rows, axis=None)

@@ -159,6 +159,29 @@ ACTIVATIONS |= {
     ),
 }
 
+
+class Gated(NamedTuple):
+    """A function of two numbers, and its derivatives with respect to each."""
+
+    value: Callable[..., mpf]
+    by_a: Callable[..., mpf]
+    by_b: Callable[..., mpf]
+
+
+def gated(name: str) -> Gated:
+    """The activation of a, times b."""
+    value, derivative, _ = ACTIVATIONS[name]
+    return Gated(lambda a, b: value(a) * b, lambda a, b: derivative(a) * b, lambda a, b: value(a))
+
+
+GATED = {
+    "glu": Gated(
+        lambda a, b: a * sigmoid(b), lambda a, b: sigmoid(b), lambda a, b: a * sigmoid(b) * sigmoid(-b)
+    ),
+    "swiglu": gated("silu"),
+    "geglu": gated("gelu"),
+}
+
 KEYWORDS: dict[str, tuple[str, dict[str, Any]]] = {"gelu_tanh": ("gelu", {"approximate": "tanh"})}
 """Entries above that are an option of another function: its name and the keywords."""
 
@@ -312,6 +335,25 @@ def log_softmax(z: list[mpf]) -> list[mpf]:
 
 def softmax(z: list[mpf]) -> list[mpf]:
     return [exp(v) for v in log_softmax(z)]
+
+
+def softmin(z: list[mpf]) -> list[mpf]:
+    return softmax([-v for v in z])
+
+
+def sparsemax(z: list[mpf]) -> list[mpf]:
+    """max(z - t, 0) that sums to 1: the k largest are above t for the last k with 1 + k z_k > their sum."""
+    if any(map(mpmath.isnan, z)) or z.count(inf) > 1 or z.count(-inf) == len(z):
+        return [nan] * len(z)
+    if inf in z:
+        return [mpf(v == inf) for v in z]
+    ordered = sorted((v for v in z if v > -inf), reverse=True)
+    threshold, total = mpf(0), mpf(0)
+    for k, v in enumerate(ordered, 1):
+        total += v
+        if 1 + k * v > total:
+            threshold = (total - 1) / k
+    return [max(v - threshold, mpf(0)) for v in z]
 
 
 # ----------------------------------------------------------------------------------------- exact sums

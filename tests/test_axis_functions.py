@@ -1,4 +1,4 @@
-"""softmax, log_softmax, logsumexp: accuracy, axes, layouts, `out=` and `keepdims`."""
+"""softmax, softmin, sparsemax, log_softmax, logsumexp: accuracy, axes, layouts, `out=` and `keepdims`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from reference import along, exact_array, ulp_error
 
 import actloss_rs as al
 
-NAMES = ["softmax", "log_softmax", "logsumexp"]
+NAMES = ["softmax", "softmin", "sparsemax", "log_softmax", "logsumexp"]
 EACH = pytest.mark.parametrize("name", NAMES)
 # Half an ULP is the rounding of the result, one the exponential, the sum and the division.
+SPARSEMAX_FLOOR = 2.0**-45  # a difference, exact to some 2^-100
 BUDGET = {"float16": 0.51, "bfloat16": 0.51, "float32": 1.5, "float64": 1.5}
 
 
@@ -32,7 +33,8 @@ def test_accuracy(name, scale, classes, dtype):
     exact = along(getattr(reference, name), x, -1)
     # A logsumexp near zero cancels; relative to the largest input of its row it is as good. log_softmax is
     # the -log1p of what the others have and cancels nowhere; too small, it is a zero of any sign.
-    at_least = np.abs(exact_array(x)).max(axis=-1) if name == "logsumexp" else 1e-310
+    floors = {"sparsemax": SPARSEMAX_FLOOR, "logsumexp": np.abs(exact_array(x)).max(axis=-1)}
+    at_least = floors.get(name, 1e-310)
     errors = ulp_error(actual, exact, at_least)
     assert errors.max() <= BUDGET[dtype.name], (
         x[np.unravel_index(errors.argmax(), errors.shape)[0]],
@@ -48,6 +50,37 @@ def test_softmax_of_unlikely_classes_is_as_accurate():
     assert ulp_error(al.softmax(x), along(reference.softmax, x, -1)).max() <= BUDGET["float32"]
 
 
+def test_sparsemax_of_close_calls(dtype):
+    """Rows whose last element is in or out by little, ties, and rows that one step less would get wrong."""
+    rng = np.random.default_rng(3)
+    x = [np.array([1.0, 2.0**-20, 2.0**-30]), np.zeros(7), np.linspace(0, 1, 40), [0.0, -1.0, -1.0]]
+    x += [[1 + 2.0**-7, 2.0**-7, 2.0**-7], [0.5] * 9 + [0.25] * 9, -(2.0 ** -np.arange(30.0))]
+    x += [np.sort(rng.exponential(0.05, n))[::-1] for n in (30, 300)]
+    for row in x:
+        row = np.asarray(row).astype(dtype)
+        exact = along(reference.sparsemax, row, -1)
+        actual = al.sparsemax(row)
+        np.testing.assert_array_equal(actual != 0, np.asarray(exact != 0, dtype=bool))
+        assert ulp_error(actual, exact, SPARSEMAX_FLOOR).max() <= 0.51
+
+
+def test_sparsemax_in_few_steps():
+    """Elements that fall off geometrically are dropped many at a time, of a row in any order."""
+    x = np.random.default_rng(0).permutation(-(1.0 - 0.9999 ** np.arange(100_000)))
+    y = al.sparsemax(x)
+    t = np.sort(x)[::-1]
+    k = np.arange(1, len(x) + 1)
+    support = int((1 + k * t > np.cumsum(t)).sum())
+    assert np.count_nonzero(y) == support
+    assert abs(y.sum() - 1) < 1e-12
+
+
+def test_softmin_is_softmax_of_the_negative(dtype):
+    x = rows(dtype, (7, 2100))
+    for layout, held in layouts(x).items():
+        assert bits(al.softmin(held)) == bits(al.softmax(-x)), layout
+
+
 @EACH
 @pytest.mark.parametrize(
     "axis", [0, 1, 2, -1, -3, (0, 1), (1, 2), (0, 2), (2, 0), (-1, 1), (0, 1, 2), None, ()]
@@ -55,7 +88,7 @@ def test_softmax_of_unlikely_classes_is_as_accurate():
 def test_axes(name, axis):
     x = rows("d", (3, 4, 5))
     if axis == ():
-        expected = {"softmax": np.ones_like(x), "log_softmax": np.zeros_like(x), "logsumexp": x}[name]
+        expected = {"log_softmax": np.zeros_like(x), "logsumexp": x}.get(name, np.ones_like(x))
     else:
         axes = tuple(range(3)) if axis is None else tuple(np.atleast_1d(axis) % 3)
         kept = [i for i in range(3) if i not in axes]
@@ -94,7 +127,7 @@ def test_wrong_axes(name):
 @EACH
 @pytest.mark.parametrize("axis", [-1, None])
 def test_zero_dimensions(name, axis):
-    expected = {"softmax": 1.0, "log_softmax": 0.0, "logsumexp": 2.5}[name]
+    expected = {"log_softmax": 0.0, "logsumexp": 2.5}.get(name, 1.0)
     for x in (2.5, np.float32(2.5), np.array(2.5)):
         y = getattr(al, name)(x, axis=axis)
         assert np.shape(y) == ()
@@ -176,7 +209,7 @@ def test_out_of_another_shape(name):
         getattr(al, name)(np.ones((2, 3)), out=np.ones((4, 5)))
 
 
-@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("name", NAMES[:-1])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_overlapping_out(name, axis):
     x = rows("d", (30, 30))

@@ -10,7 +10,7 @@ from reference import ACTIVATIONS
 import actloss_rs as al
 
 EACH = pytest.mark.parametrize("name", ACTIVATIONS)
-ROWS = pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp"])
+ROWS = pytest.mark.parametrize("name", ["softmax", "softmin", "sparsemax", "log_softmax", "logsumexp"])
 X = np.linspace(-0.9, 3, 12).reshape(3, 4)
 
 

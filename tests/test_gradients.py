@@ -144,14 +144,20 @@ def test_backward_names_the_forms_of_gelu():
 
 
 @pytest.mark.parametrize("axis", [-1, 0, (0, 2), None])
-def test_backward_softmax(axis):
+@pytest.mark.parametrize("name", ["softmax", "softmin", "sparsemax"])
+def test_backward_of_probabilities(name, axis):
     rng = np.random.default_rng(1)
     x, dy = rng.normal(0, 2, (2, 3, 4)), rng.normal(0, 1, (2, 3, 4))
-    y = np.asarray(reference.along(reference.softmax, x, axis), dtype=np.float64)
-    numerical = finite_difference(lambda v: (reference.along(reference.softmax, v, axis) * dy).sum(), x)
-    actual = al.backward.softmax(dy, y, axis=axis)
+    f = getattr(reference, name)
+    y = np.asarray(reference.along(f, x, axis), dtype=np.float64)
+    numerical = finite_difference(lambda v: (reference.along(f, v, axis) * dy).sum(), x)
+    actual = getattr(al.backward, name)(dy, y, axis=axis)
     np.testing.assert_allclose(actual, numerical, rtol=1e-7, atol=1e-9)
-    textbook = y * (dy - (dy * y).sum(axis=axis, keepdims=True))
+    if name == "sparsemax":
+        mean = (dy * (y > 0)).sum(axis=axis, keepdims=True) / (y > 0).sum(axis=axis, keepdims=True)
+        textbook = np.where(y > 0, dy - mean, 0)
+    else:
+        textbook = y * (dy - (dy * y).sum(axis=axis, keepdims=True)) * (-1 if name == "softmin" else 1)
     np.testing.assert_allclose(actual, textbook, rtol=1e-13, atol=1e-15)
 
 
@@ -174,20 +180,26 @@ def test_backward_of_logarithms(name, axis):
     assert bits(x) == bits(actual)
 
 
-def test_backward_softmax_dtypes_and_out(dtype):
+@pytest.mark.parametrize("name", ["softmax", "softmin", "sparsemax"])
+def test_backward_of_probabilities_dtypes_and_out(name, dtype):
     rng = np.random.default_rng(2)
-    y = al.softmax(rng.normal(0, 2, (9, 33)).astype(dtype))
+    y = getattr(al, name)(rng.normal(0, 1, (9, 33)).astype(dtype))
+    backward = getattr(al.backward, name)
     dy = rng.normal(0, 1, (9, 33)).astype(dtype)
     y64, dy64 = y.astype(np.float64), dy.astype(np.float64)
-    exact = y64 * (dy64 - (dy64 * y64).sum(axis=-1, keepdims=True))
-    actual = al.backward.softmax(dy, y)
+    if name == "sparsemax":
+        mean = (dy64 * (y64 > 0)).sum(axis=-1, keepdims=True) / (y64 > 0).sum(axis=-1, keepdims=True)
+        exact = np.where(y64 > 0, dy64 - mean, 0)
+    else:
+        exact = y64 * (dy64 - (dy64 * y64).sum(axis=-1, keepdims=True)) * (-1 if name == "softmin" else 1)
+    actual = backward(dy, y)
     assert actual.dtype == dtype
     step = 2.0 ** (1 - reference.FORMATS[dtype.name].precision)
     np.testing.assert_allclose(actual.astype(np.float64), exact, rtol=4 * step, atol=4 * step)
     for layout, held in layouts(y).items():
-        assert bits(al.backward.softmax(dy, held)) == bits(actual), layout
-    assert bits(al.backward.softmax(np.asfortranarray(dy.T), y.T, axis=0).T) == bits(actual)
-    assert al.backward.softmax(dy, y, out=dy) is dy
+        assert bits(backward(dy, held)) == bits(actual), layout
+    assert bits(backward(np.asfortranarray(dy.T), y.T, axis=0).T) == bits(actual)
+    assert backward(dy, y, out=dy) is dy
     assert bits(dy) == bits(actual)
 
 

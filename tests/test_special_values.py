@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from inputs import LOSS_IDS, LOSSES, PARAMETERS, function, loss_inputs, samples
+from inputs import LOSS_IDS, LOSSES, PARAMETERS, bits, function, loss_inputs, samples
 from reference import ACTIVATIONS, FORMATS, widened
 
 import actloss_rs as al
@@ -89,7 +89,7 @@ def test_activations_raise_no_floating_point_flag(name, parameters, dtype):
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp"])
+@pytest.mark.parametrize("name", ["softmax", "softmin", "sparsemax", "log_softmax", "logsumexp"])
 @pytest.mark.parametrize("axis", [-1, 0, None])
 def test_rows_raise_no_floating_point_flag(name, axis, dtype):
     x = samples(dtype, 600)
@@ -119,6 +119,10 @@ def test_infinity_alone_in_its_row(dtype):
         widened(al.softmax(x)), [[0, 1, 0], [0, 1, 0], [0, 1, 0], [NAN] * 3, [NAN, NAN, NAN], [NAN] * 3]
     )
     np.testing.assert_array_equal(
+        widened(al.sparsemax(x)), [[0, 1, 0], [0, 1, 0], [0, 1, 0], [NAN] * 3, [NAN] * 3, [NAN] * 3]
+    )
+    assert bits(al.softmin(x)) == bits(al.softmax(-x))
+    np.testing.assert_array_equal(
         widened(al.log_softmax(x)),
         [[-INF, 0, -INF], [-INF, 0, -INF], [-INF, 0, -INF], [NAN] * 3, [NAN] * 3, [NAN] * 3],
     )
@@ -130,11 +134,14 @@ def test_rows_of_huge_and_tiny_numbers(dtype):
     largest = (2.0 - 2.0 ** (1 - form.precision)) * 2.0**form.max_exponent
     x = np.array([[largest, -largest], [largest, largest], [-largest, -largest]]).astype(dtype)
     np.testing.assert_array_equal(al.softmax(x), [[1, 0], [0.5, 0.5], [0.5, 0.5]])
+    np.testing.assert_array_equal(al.sparsemax(x), [[1, 0], [0.5, 0.5], [0.5, 0.5]])
+    np.testing.assert_array_equal(al.softmin(x), [[0, 1], [0.5, 0.5], [0.5, 0.5]])
     np.testing.assert_array_equal(al.logsumexp(x), x[:, 0])
 
 
 def test_empty_rows(dtype):
-    assert al.softmax(np.empty((3, 0), dtype)).shape == (3, 0)
+    for name in ("softmax", "softmin", "sparsemax"):
+        assert getattr(al, name)(np.empty((3, 0), dtype)).shape == (3, 0)
     assert al.log_softmax(np.empty((0, 3), dtype)).shape == (0, 3)
     np.testing.assert_array_equal(al.logsumexp(np.empty((3, 0), dtype)), np.full(3, -INF))
     assert al.logsumexp(np.empty((0, 3), dtype)).shape == (0,)

@@ -1,7 +1,10 @@
 # Written by scripts/write_stubs.py from the definitions: do not edit.
 from actloss_rs._core import __version__ as __version__
+from actloss_rs._core import geglu as geglu
 from actloss_rs._core import get_num_threads as get_num_threads
+from actloss_rs._core import glu as glu
 from actloss_rs._core import set_num_threads as set_num_threads
+from actloss_rs._core import swiglu as swiglu
 from actloss_rs.activations import celu as celu
 from actloss_rs.activations import elu as elu
 from actloss_rs.activations import erf as erf
@@ -27,10 +30,12 @@ from actloss_rs.activations import sigmoid as sigmoid
 from actloss_rs.activations import silu as silu
 from actloss_rs.activations import soft_shrink as soft_shrink
 from actloss_rs.activations import softmax as softmax
+from actloss_rs.activations import softmin as softmin
 from actloss_rs.activations import softplus as softplus
 from actloss_rs.activations import softsign as softsign
 from actloss_rs.activations import sparse_plus as sparse_plus
 from actloss_rs.activations import sparse_sigmoid as sparse_sigmoid
+from actloss_rs.activations import sparsemax as sparsemax
 from actloss_rs.activations import squareplus as squareplus
 from actloss_rs.activations import swish as swish
 from actloss_rs.activations import tanh as tanh
@@ -62,8 +67,10 @@ __all__ = [
     "evaluate",
     "exp",
     "expm1",
+    "geglu",
     "gelu",
     "get_num_threads",
+    "glu",
     "hard_shrink",
     "hard_sigmoid",
     "hard_silu",
@@ -89,12 +96,15 @@ __all__ = [
     "simd_level",
     "soft_shrink",
     "softmax",
+    "softmin",
     "softplus",
     "softsign",
     "sparse_categorical_crossentropy",
     "sparse_plus",
     "sparse_sigmoid",
+    "sparsemax",
     "squareplus",
+    "swiglu",
     "swish",
     "tanh",
     "tanh_shrink",

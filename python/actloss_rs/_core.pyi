@@ -17,16 +17,34 @@ __all__ = [
     "backward_axis_functions",
     "backward_ufuncs",
     "evaluate_loss",
+    "geglu",
+    "geglu_backward_a",
+    "geglu_backward_b",
     "get_num_threads",
+    "glu",
+    "glu_backward_a",
+    "glu_backward_b",
     "losses",
     "parameters",
     "set_num_threads",
+    "swiglu",
+    "swiglu_backward_a",
+    "swiglu_backward_b",
     "ufuncs",
 ]
 
 __version__: str
 SIMD_LEVEL: str
 _panics: np.ufunc
+glu: np.ufunc
+glu_backward_a: np.ufunc
+glu_backward_b: np.ufunc
+swiglu: np.ufunc
+swiglu_backward_a: np.ufunc
+swiglu_backward_b: np.ufunc
+geglu: np.ufunc
+geglu_backward_a: np.ufunc
+geglu_backward_b: np.ufunc
 ufuncs: dict[str, np.ufunc]
 axis_functions: dict[str, Callable[..., Any]]
 backward_axis_functions: dict[str, Callable[..., Any]]

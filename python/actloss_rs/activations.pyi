@@ -12,7 +12,9 @@ __all__ = [
     "erf",
     "exp",
     "expm1",
+    "geglu",
     "gelu",
+    "glu",
     "hard_shrink",
     "hard_sigmoid",
     "hard_silu",
@@ -32,11 +34,14 @@ __all__ = [
     "silu",
     "soft_shrink",
     "softmax",
+    "softmin",
     "softplus",
     "softsign",
     "sparse_plus",
     "sparse_sigmoid",
+    "sparsemax",
     "squareplus",
+    "swiglu",
     "swish",
     "tanh",
     "tanh_shrink",
@@ -51,6 +56,8 @@ erf: Activation
 exp: Activation
 expm1: Activation
 
+def geglu(x: ArrayLike, axis: ArrayLike = -1, **kwargs: Any) -> Any: ...
+def glu(x: ArrayLike, axis: ArrayLike = -1, **kwargs: Any) -> Any: ...
 def hard_shrink(x: ArrayLike, threshold: ArrayLike = 0.5, **kwargs: Any) -> Any: ...
 def hard_sigmoid(
     x: ArrayLike, alpha: ArrayLike = 0.16666666666666666, beta: ArrayLike = 0.5, **kwargs: Any
@@ -90,13 +97,20 @@ def soft_shrink(x: ArrayLike, threshold: ArrayLike = 0.5, **kwargs: Any) -> Any:
 def softmax(
     x: ArrayLike, axis: int | tuple[int, ...] | None = -1, *, out: NDArray[Any] | None = None
 ) -> Any: ...
+def softmin(
+    x: ArrayLike, axis: int | tuple[int, ...] | None = -1, *, out: NDArray[Any] | None = None
+) -> Any: ...
 def softplus(x: ArrayLike, beta: ArrayLike = 1.0, **kwargs: Any) -> Any: ...
 
 softsign: Activation
 sparse_plus: Activation
 sparse_sigmoid: Activation
 
+def sparsemax(
+    x: ArrayLike, axis: int | tuple[int, ...] | None = -1, *, out: NDArray[Any] | None = None
+) -> Any: ...
 def squareplus(x: ArrayLike, b: ArrayLike = 4.0, **kwargs: Any) -> Any: ...
+def swiglu(x: ArrayLike, axis: ArrayLike = -1, **kwargs: Any) -> Any: ...
 
 swish: Activation
 tanh: Activation

@@ -3,6 +3,8 @@
 from actloss_rs._core import backward_axis_functions as _axis_functions
 from actloss_rs._core import backward_ufuncs as _ufuncs
 from actloss_rs._core import parameters as _parameters
+from actloss_rs._gated import NAMES as _GATED
+from actloss_rs._gated import gated_backward as _gated
 from actloss_rs._gelu import gelu_backward as gelu
 from actloss_rs._parametrised import over_ufunc as _over_ufunc
 from actloss_rs.activations import _aliases
@@ -20,6 +22,7 @@ _made |= {alias: _made[name] for alias, name in _aliases.items()}
 for _function in _axis_functions.values():
     _function.__module__ = "actloss_rs.backward"
 _made |= _axis_functions
+_made |= {name: _gated(name) for name in _GATED}
 
 globals().update(_made)
 __all__ = ["gelu", *sorted(_made)]

@@ -12,7 +12,9 @@ __all__ = [
     "erf",
     "exp",
     "expm1",
+    "geglu",
     "gelu",
+    "glu",
     "hard_shrink",
     "hard_sigmoid",
     "hard_silu",
@@ -32,11 +34,14 @@ __all__ = [
     "silu",
     "soft_shrink",
     "softmax",
+    "softmin",
     "softplus",
     "softsign",
     "sparse_plus",
     "sparse_sigmoid",
+    "sparsemax",
     "squareplus",
+    "swiglu",
     "swish",
     "tanh",
     "tanh_shrink",
@@ -51,6 +56,8 @@ erf: Gradient
 exp: Gradient
 expm1: Gradient
 
+def geglu(dy: ArrayLike, x: ArrayLike, axis: ArrayLike = -1, *, out: Any = None) -> Any: ...
+def glu(dy: ArrayLike, x: ArrayLike, axis: ArrayLike = -1, *, out: Any = None) -> Any: ...
 def hard_shrink(dy: ArrayLike, x: ArrayLike, threshold: ArrayLike = 0.5, **kwargs: Any) -> Any: ...
 def hard_sigmoid(
     dy: ArrayLike, x: ArrayLike, alpha: ArrayLike = 0.16666666666666666, beta: ArrayLike = 0.5, **kwargs: Any
@@ -88,13 +95,20 @@ def soft_shrink(dy: ArrayLike, x: ArrayLike, threshold: ArrayLike = 0.5, **kwarg
 def softmax(
     dy: ArrayLike, y: ArrayLike, axis: int | tuple[int, ...] | None = -1, *, out: NDArray[Any] | None = None
 ) -> Any: ...
+def softmin(
+    dy: ArrayLike, y: ArrayLike, axis: int | tuple[int, ...] | None = -1, *, out: NDArray[Any] | None = None
+) -> Any: ...
 def softplus(dy: ArrayLike, x: ArrayLike, beta: ArrayLike = 1.0, **kwargs: Any) -> Any: ...
 
 softsign: Gradient
 sparse_plus: Gradient
 sparse_sigmoid: Gradient
 
+def sparsemax(
+    dy: ArrayLike, y: ArrayLike, axis: int | tuple[int, ...] | None = -1, *, out: NDArray[Any] | None = None
+) -> Any: ...
 def squareplus(dy: ArrayLike, x: ArrayLike, b: ArrayLike = 4.0, **kwargs: Any) -> Any: ...
+def swiglu(dy: ArrayLike, x: ArrayLike, axis: ArrayLike = -1, *, out: Any = None) -> Any: ...
 
 swish: Gradient
 tanh: Gradient

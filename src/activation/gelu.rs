@@ -31,7 +31,7 @@ impl Gelu {
 
     /// `|x|`, but at most 60, where the results are 0, 1 or `x`.
     #[inline(always)]
-    fn size<S: Token, V: Lanes<S>>(simd: S, x: V) -> V {
+    pub(super) fn size<S: Token, V: Lanes<S>>(simd: S, x: V) -> V {
         let limit = V::lit(simd, 60.0);
         x.abs().simd_gt(limit).select(limit, x.abs())
     }

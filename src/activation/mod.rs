@@ -6,6 +6,7 @@
 
 mod algebraic;
 mod exponential;
+mod gated;
 mod gelu;
 mod hard;
 mod rectifier;
@@ -21,6 +22,7 @@ use std::array::from_fn;
 
 pub use algebraic::{Softsign, SparsePlus, SparseSigmoid, Squareplus};
 pub use exponential::{Celu, Elu, Exp, Expm1, Log1p, Selu};
+pub use gated::{GATED_UNITS, GatedDefinition, GatedUnit, Geglu, Glu, Swiglu};
 pub use gelu::{Erf, Gelu, GeluTanh};
 pub use hard::{HardSigmoid, HardSwish, HardTanh};
 pub use rectifier::{LeakyRelu, Prelu, Relu, Relu6};

@@ -1,7 +1,7 @@
 //! What the sweeps over `x` with default parameters and an upstream gradient of 1 do not reach: limits at
 //! infinity, large gradients on subnormal slopes, and other parameters.
 
-use super::ACTIVATIONS;
+use super::{ACTIVATIONS, GATED_UNITS};
 use crate::driver::elementwise::{Kernels, Strided, run};
 use crate::dtype::Dtype;
 use crate::level::Level;
@@ -198,4 +198,38 @@ fn parameters_of_any_size() {
         }
     }
     assert_eq!(element_f64(value("softplus"), &[1.0, 0.0]), f64::INFINITY);
+}
+
+/// The same bits on every level, and the formula, where the activation is normal and where it is not.
+#[test]
+fn gated_units_on_all_levels() {
+    let sigmoid = |x: f64| 1.0 / (1.0 + exp(-x));
+    type Unit<'a> = (&'a str, &'a dyn Fn(f64, f64) -> f64);
+    let units: [Unit<'_>; 2] = [
+        ("glu", &|a, b| a * sigmoid(b)),
+        ("swiglu", &|a, b| b * a * sigmoid(a)),
+    ];
+    for definition in GATED_UNITS {
+        let expected = units.iter().find(|(name, _)| *name == definition.name);
+        for k in -400..400 {
+            let a = f64::from((0.27 * f64::from(k)) as f32);
+            for b in [-3.7, 0.4, 1e30] {
+                let b = f64::from(b as f32);
+                let (a, b) = if definition.name == "glu" {
+                    (b, a)
+                } else {
+                    (a, b)
+                };
+                let single = element_f32(&definition.value, &[a, b]);
+                let double = element_f64(&definition.value, &[a, b]);
+                if let Some((name, formula)) = expected {
+                    let exact = formula(a, b);
+                    assert!(ulp(single, exact) <= 2.4, "{name}({a}, {b}): {single:e}");
+                    assert!((double - exact).abs() <= 1e-14 * exact.abs());
+                }
+                element_f32(&definition.backward_a, &[0.7, a, b]);
+                element_f64(&definition.backward_b, &[0.7, a, b]);
+            }
+        }
+    }
 }

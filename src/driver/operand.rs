@@ -86,6 +86,7 @@ pub struct Operand<'a> {
     data: *const u8,
     dtype: Dtype,
     swapped: bool,
+    negated: bool,
     layout: Layout,
     memory: PhantomData<&'a [u8]>,
 }
@@ -115,8 +116,18 @@ impl<'a> Operand<'a> {
             data,
             dtype,
             swapped: swapped && dtype.size() > 1,
+            negated: false,
             layout: Layout::new(shape, strides),
             memory: PhantomData,
+        }
+    }
+
+    /// The same array, read with the opposite sign: negation is exact, whatever type it is read as.
+    #[must_use]
+    pub fn negated(&self) -> Self {
+        Self {
+            negated: !self.negated,
+            ..self.clone()
         }
     }
 
@@ -155,7 +166,7 @@ impl<'a> Operand<'a> {
     #[inline]
     #[must_use]
     pub fn as_slice<T: Real>(&self, start: usize, n: usize) -> Option<&'a [T]> {
-        if self.dtype != T::DTYPE || self.swapped {
+        if self.dtype != T::DTYPE || self.swapped || self.negated {
             return None;
         }
         let offset = self.layout.contiguous(start, n, size_of::<T>())?;
@@ -171,7 +182,12 @@ impl<'a> Operand<'a> {
     pub fn read<S: Token, T: Real>(&self, simd: S, start: usize, out: &mut [T]) {
         with_storage!(self.dtype, E => simd.vectorize(
             #[inline(always)]
-            || self.read_as::<E, T>(start, out, |element| T::convert_from(element))
+            || {
+                self.read_as::<E, T>(start, out, |element| T::convert_from(element));
+                if self.negated {
+                    out.iter_mut().for_each(|value| *value = -*value);
+                }
+            }
         ));
     }
 

@@ -1,27 +1,20 @@
-//! `softmax`, `log_softmax`, `logsumexp` and their derivatives for Python.
+//! Functions along an axis of NumPy arrays; `axis_functions.rs` gives them their names.
 //!
 //! Functions, not gufuncs: called with no `axis=`, pandas normalises a frame along the wrong axis, and a
 //! gufunc knows neither tuples of axes nor `None`. An array is read and written where it lies, whatever
 //! its layout; an object with an `__array_ufunc__` of its own (pandas, Dask) gets a gufunc (see
 //! `gufunc.rs`), always with `axis=`; everything else goes through `np.asarray`.
 
-#![allow(
-    clippy::needless_pass_by_value,
-    clippy::doc_markdown,
-    reason = "a Python function owns its arguments, and its docstring is not Markdown"
-)]
-
 use super::arrays::{Array, tuple};
 use super::axes::{Axes, Split};
 use crate::driver::operand::{Operand, OperandMut};
 use crate::dtype::Dtype;
 use crate::level::Level;
-use crate::reduction::softmax::{self, Rows};
+use crate::reduction::softmax::Rows;
 use numpy::PyUntypedArray;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyDict;
 use std::borrow::Cow;
 
 /// Elements from which on the GIL is released: less work than that is done sooner than another thread
@@ -179,11 +172,11 @@ fn detached(py: Python<'_>, elements: usize, kernel: impl FnOnce() + Send) {
     }
 }
 
-type Unary = fn(Rows, &Operand<'_>, &OperandMut<'_>);
-type Binary = fn(Rows, &Operand<'_>, &Operand<'_>, &OperandMut<'_>);
+pub(super) type Unary = fn(Rows, &Operand<'_>, &OperandMut<'_>);
+pub(super) type Binary = fn(Rows, &Operand<'_>, &Operand<'_>, &OperandMut<'_>);
 
 /// A function of `x` with results of its shape, or one for each row if it `reduces`.
-fn unary<'py>(
+pub(super) fn unary<'py>(
     name: &str,
     kernel: Unary,
     x: &Bound<'py, PyAny>,
@@ -234,7 +227,7 @@ fn unary<'py>(
 }
 
 /// The gradient of such a function: of `dy` and, by the name `argument`, `x` or `y`.
-fn binary<'py>(
+pub(super) fn binary<'py>(
     kernel: Binary,
     dy: &Bound<'py, PyAny>,
     (argument, x): (&str, &Bound<'py, PyAny>),
@@ -343,164 +336,4 @@ fn reduced_strides(
         tuple(own),
         tuple(kept)
     )))
-}
-
-/// The probabilities e^x / sum(e^x) along an axis.
-///
-/// Args:
-///     x: Array of floats; integers are taken as float64.
-///     axis: An axis, a tuple of axes, or None for all of them.
-///     out: Array to write to; it may be x.
-///
-/// +inf alone in its row has probability 1. A row of -inf, or with NaN, is NaN. At most 1.7 ULP.
-///
-/// See also: log_softmax, logsumexp, backward.softmax.
-#[pyfunction(name = "softmax")]
-#[pyo3(signature = (x, axis=Axes::One(-1), *, out=None), text_signature = "(x, axis=-1, *, out=None)")]
-fn softmax_of<'py>(
-    x: &Bound<'py, PyAny>,
-    axis: Axes,
-    out: Option<&Bound<'py, PyAny>>,
-) -> PyResult<Bound<'py, PyAny>> {
-    unary("softmax", softmax::softmax, x, &axis, out, None)
-}
-
-/// The logarithm of softmax, x - logsumexp(x), along an axis.
-///
-/// Args:
-///     x: Array of floats; integers are taken as float64.
-///     axis: An axis, a tuple of axes, or None for all of them.
-///     out: Array to write to; it may be x.
-///
-/// Accurate to the last digit or two where it is close to 0, too.
-///
-/// See also: softmax, logsumexp, backward.log_softmax.
-#[pyfunction]
-#[pyo3(signature = (x, axis=Axes::One(-1), *, out=None), text_signature = "(x, axis=-1, *, out=None)")]
-fn log_softmax<'py>(
-    x: &Bound<'py, PyAny>,
-    axis: Axes,
-    out: Option<&Bound<'py, PyAny>>,
-) -> PyResult<Bound<'py, PyAny>> {
-    unary("log_softmax", softmax::log_softmax, x, &axis, out, None)
-}
-
-/// log(sum(e^x)) along an axis.
-///
-/// Args:
-///     x: Array of floats; integers are taken as float64.
-///     axis: An axis, a tuple of axes, or None for all of them.
-///     keepdims: Keep the reduced axes with length 1.
-///     out: Array to write to.
-///
-/// -inf of no elements, or of -inf only.
-///
-/// See also: softmax, log_softmax, backward.logsumexp.
-#[pyfunction]
-#[pyo3(
-    signature = (x, axis=Axes::One(-1), keepdims=false, *, out=None),
-    text_signature = "(x, axis=-1, keepdims=False, *, out=None)"
-)]
-fn logsumexp<'py>(
-    x: &Bound<'py, PyAny>,
-    axis: Axes,
-    keepdims: bool,
-    out: Option<&Bound<'py, PyAny>>,
-) -> PyResult<Bound<'py, PyAny>> {
-    unary(
-        "logsumexp",
-        softmax::logsumexp,
-        x,
-        &axis,
-        out,
-        Some(keepdims),
-    )
-}
-
-/// The gradient of softmax with respect to its input: y * (dy - sum(dy * y)).
-///
-/// Args:
-///     dy: Upstream gradient.
-///     y: The output of softmax.
-///     axis: The axis or axes that softmax was taken along.
-///     out: Array to write to; it may be dy or y.
-#[pyfunction(name = "softmax")]
-#[pyo3(
-    signature = (dy, y, axis=Axes::One(-1), *, out=None),
-    text_signature = "(dy, y, axis=-1, *, out=None)"
-)]
-fn softmax_backward<'py>(
-    dy: &Bound<'py, PyAny>,
-    y: &Bound<'py, PyAny>,
-    axis: Axes,
-    out: Option<&Bound<'py, PyAny>>,
-) -> PyResult<Bound<'py, PyAny>> {
-    binary(softmax::softmax_backward, dy, ("y", y), &axis, out, false)
-}
-
-/// The gradient of log_softmax with respect to x: dy - softmax(x) * sum(dy).
-///
-/// Args:
-///     dy: Upstream gradient.
-///     x: The input of log_softmax.
-///     axis: The axis or axes that log_softmax was taken along.
-///     out: Array to write to; it may be dy or x.
-#[pyfunction(name = "log_softmax")]
-#[pyo3(
-    signature = (dy, x, axis=Axes::One(-1), *, out=None),
-    text_signature = "(dy, x, axis=-1, *, out=None)"
-)]
-fn log_softmax_backward<'py>(
-    dy: &Bound<'py, PyAny>,
-    x: &Bound<'py, PyAny>,
-    axis: Axes,
-    out: Option<&Bound<'py, PyAny>>,
-) -> PyResult<Bound<'py, PyAny>> {
-    binary(
-        softmax::log_softmax_backward,
-        dy,
-        ("x", x),
-        &axis,
-        out,
-        false,
-    )
-}
-
-/// The gradient of logsumexp with respect to x: dy * softmax(x).
-///
-/// Args:
-///     dy: Upstream gradient, of the shape of logsumexp's result with or without keepdims.
-///     x: The input of logsumexp.
-///     axis: The axis or axes that logsumexp was taken along.
-///     out: Array to write to; it may be x.
-#[pyfunction(name = "logsumexp")]
-#[pyo3(
-    signature = (dy, x, axis=Axes::One(-1), *, out=None),
-    text_signature = "(dy, x, axis=-1, *, out=None)"
-)]
-fn logsumexp_backward<'py>(
-    dy: &Bound<'py, PyAny>,
-    x: &Bound<'py, PyAny>,
-    axis: Axes,
-    out: Option<&Bound<'py, PyAny>>,
-) -> PyResult<Bound<'py, PyAny>> {
-    binary(softmax::logsumexp_backward, dy, ("x", x), &axis, out, true)
-}
-
-/// Add the dictionaries `axis_functions` and `backward_axis_functions`, by name.
-pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let py = module.py();
-    let forward = PyDict::new(py);
-    forward.set_item("softmax", wrap_pyfunction!(softmax_of, module)?)?;
-    forward.set_item("log_softmax", wrap_pyfunction!(log_softmax, module)?)?;
-    forward.set_item("logsumexp", wrap_pyfunction!(logsumexp, module)?)?;
-    let backward = PyDict::new(py);
-    backward.set_item("softmax", wrap_pyfunction!(softmax_backward, module)?)?;
-    backward.set_item(
-        "log_softmax",
-        wrap_pyfunction!(log_softmax_backward, module)?,
-    )?;
-    backward.set_item("logsumexp", wrap_pyfunction!(logsumexp_backward, module)?)?;
-    module.add("axis_functions", forward)?;
-    module.add("backward_axis_functions", backward)
 }

@@ -8,7 +8,8 @@ use crate::driver::floating_point::FloatingPointGuard;
 use crate::driver::operand::{Operand, OperandMut};
 use crate::dtype::Dtype;
 use crate::level::Level;
-use crate::reduction::softmax::{Rows, log_softmax, logsumexp, softmax};
+use crate::reduction::softmax::{Rows, log_softmax, logsumexp, softmax, softmin};
+use crate::reduction::sparsemax::sparsemax;
 use numpy::npyffi::npy_intp;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -93,6 +94,8 @@ fn gufuncs(py: Python<'_>) -> PyResult<&Bound<'_, PyDict>> {
                 softmax as fn(Rows, &Operand<'_>, &OperandMut<'_>),
                 false,
             ),
+            ("softmin", softmin, false),
+            ("sparsemax", sparsemax, false),
             ("log_softmax", log_softmax, false),
             ("logsumexp", logsumexp, true),
         ] {

@@ -3,6 +3,7 @@
 mod arrays;
 mod axes;
 mod axis;
+mod axis_functions;
 mod decision;
 mod gufunc;
 mod loss_call;
@@ -22,7 +23,7 @@ fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let level = Level::try_current().map_err(PyImportError::new_err)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("SIMD_LEVEL", level.name())?;
-    axis::register(module)?;
+    axis_functions::register(module)?;
     threads::register(module)?;
     ufunc::register(module)?;
     losses::register(module)?;

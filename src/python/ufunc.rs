@@ -4,7 +4,7 @@
 //! strides, and the loop's `data` says which kernel to run on which types. Everything given to NumPy
 //! lives for ever, as ufuncs do.
 
-use crate::activation::{ACTIVATIONS, Definition};
+use crate::activation::{ACTIVATIONS, Definition, GATED_UNITS, GatedDefinition};
 use crate::driver::elementwise::{self, Function, Kernels, MAX_INPUTS, Strided};
 use crate::driver::floating_point::FloatingPointGuard;
 use crate::dtype::Dtype;
@@ -246,6 +246,31 @@ impl Function for Panics {
     }
 }
 
+/// Add the ufuncs of the gated units: the public functions of these names are more than a ufunc, and a
+/// ufunc pickles by the name it is found under.
+fn register_gated(module: &Bound<'_, PyModule>, bfloat16: Option<c_int>) -> PyResult<()> {
+    let add = |name: &str, doc: &str, kernels| {
+        let ufunc = build(
+            module.py(),
+            name,
+            "actloss_rs._core",
+            doc,
+            kernels,
+            bfloat16,
+        )?;
+        module.add(name, ufunc)
+    };
+    for definition in GATED_UNITS {
+        let GatedDefinition { name, doc, .. } = definition;
+        add(name, doc, definition.value)?;
+        for (operand, kernels) in [("a", definition.backward_a), ("b", definition.backward_b)] {
+            let doc = format!("The gradient of ``{name}`` with respect to {operand}.");
+            add(&format!("{name}_backward_{operand}"), &doc, kernels)?;
+        }
+    }
+    Ok(())
+}
+
 /// Add the dictionaries `ufuncs` and `backward_ufuncs`, by name, and `parameters`, the defaults.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
@@ -271,6 +296,7 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let defaults: Vec<(&str, Option<f64>)> = own.iter().map(|p| (p.name, p.default)).collect();
         parameters.set_item(name, defaults)?;
     }
+    register_gated(module, bfloat16)?;
     let panics = build(
         py,
         "_panics",

@@ -7,5 +7,6 @@ pub(crate) mod row_statistics;
 pub(crate) mod row_sums;
 pub mod softmax;
 mod softmax_backward;
+pub mod sparsemax;
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,9 @@
 use super::row_probabilities::{RowExponentials, Scratch, fill, map_row};
 use super::row_statistics::{RowStatistics, log_sums};
 use super::row_sums::RowReal;
-pub use super::softmax_backward::{log_softmax_backward, logsumexp_backward, softmax_backward};
+pub use super::softmax_backward::{
+    log_softmax_backward, logsumexp_backward, softmax_backward, softmin_backward,
+};
 use crate::driver::elementwise::canonical_nan;
 use crate::driver::operand::{Operand, OperandMut};
 use crate::driver::rows::{Row, Target, for_each_row_range, for_each_vector};
@@ -45,6 +47,11 @@ pub struct Rows {
 /// `out` has as many elements as `x` and is exactly `x` or does not overlap it.
 pub fn softmax(rows: Rows, x: &Operand<'_>, out: &OperandMut<'_>) {
     run(rows, x.len(), &Softmax { x, out });
+}
+
+/// Softmax of each row of `-x`; see [`softmax`].
+pub fn softmin(rows: Rows, x: &Operand<'_>, out: &OperandMut<'_>) {
+    softmax(rows, &x.negated(), out);
 }
 
 /// Log-softmax of each row; see [`softmax`].

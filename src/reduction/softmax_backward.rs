@@ -22,6 +22,11 @@ pub fn softmax_backward(rows: Rows, dy: &Operand<'_>, y: &Operand<'_>, out: &Ope
     run(rows, dy.len(), &SoftmaxBackward { dy, y, out });
 }
 
+/// The gradient of softmin, `-y (dy - sum dy y)`, `y` being its output; see [`softmax_backward`].
+pub fn softmin_backward(rows: Rows, dy: &Operand<'_>, y: &Operand<'_>, out: &OperandMut<'_>) {
+    softmax_backward(rows, &dy.negated(), y, out);
+}
+
 /// The gradient of log-softmax, `dy - softmax(x) sum dy`.
 ///
 /// `out` is exactly `dy` or `x`, or overlaps neither.
