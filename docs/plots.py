@@ -33,11 +33,11 @@ REQUIRED = {"slope": 0.25, "threshold": 0.5, "value": -0.5}
 
 
 def jumps(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """y with a gap where it jumps: no vertical line where there is no value."""
+    """y with a gap where it jumps, that is where a step is unlike both its neighbours."""
     steps = np.abs(np.diff(y))
-    usual = np.median(steps) * 30 + (x[1] - x[0]) * 8
+    neighbours = np.maximum(np.append(steps[1:], 0), np.append(0, steps[:-1]))
     broken = y.copy()
-    broken[1:][steps > usual] = np.nan
+    broken[1:][steps > 4 * neighbours + 8 * (x[1] - x[0])] = np.nan
     return broken
 
 
@@ -54,7 +54,8 @@ def draw(
     axes.plot(x, jumps(x, slope), **SLOPE)
     shown = np.concatenate([value, slope])
     shown = shown[np.isfinite(shown)]
-    low, high = max(shown.min(), -4.0), min(shown.max(), 6.0)
+    reach = max(7.0, 3 * float(np.median(np.abs(shown))))
+    low, high = max(shown.min(), -0.6 * reach), min(shown.max(), reach)
     axes.set_ylim(low - 0.05 * (high - low) - 0.02, high + 0.05 * (high - low) + 0.02)
     axes.set_xlabel(xlabel)
     axes.set_title(title, fontsize=9)
@@ -74,7 +75,7 @@ def activation(name: str, path: Path) -> bool:
             p.name for p in list(parameters.values())[1:] if p.default is p.empty and p.kind != p.VAR_KEYWORD
         ]
         given = {parameter: REQUIRED[parameter] for parameter in required}
-    x = np.linspace(-5, 5, 2001)
+    x = np.linspace(-5, 7.5, 2501)
     value = function(x, **given)
     slope = getattr(al.backward, name)(np.ones_like(x), x, **given)
     shown = ", ".join(f"{parameter}={number:g}" for parameter, number in given.items())
@@ -122,8 +123,10 @@ def curve(name: str, case: Case) -> tuple[np.ndarray, np.ndarray] | None:
     if not class_name(name) or not set(case.options) <= set(al._core.losses[name]):
         return None
     loss = getattr(al.losses, class_name(name))(**case.options, reduction="none")
+    variance = "var" in inspect.signature(getattr(al, name)).parameters
+    arrays = [case.y_true, case.y_pred, *[np.ones_like(case.y_pred)] * variance]
     try:
-        values, gradient = loss.value_and_grad(case.y_true, case.y_pred)
+        values, gradient = loss.value_and_grad(*arrays)
     except (ValueError, TypeError):
         return None
     drawable = values.shape == case.x.shape and np.isfinite(values).all()
