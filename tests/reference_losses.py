@@ -117,9 +117,11 @@ def categorical_crossentropy(
     label_smoothing: float = 0.0,
     z_loss: float = 0.0,
     epsilon: float = 0.0,
+    temperature: float = 1.0,
     counted: Any = None,
 ) -> Terms:
     y_rows, x_rows = (np.moveaxis(exact_array(v), axis, -1) for v in (y_true, y_pred))
+    t = mpf(temperature)
     shape, classes = x_rows.shape[:-1], x_rows.shape[-1]
     weight = weights_of(sample_weight, shape)
     counted = np.ones(shape, dtype=bool) if counted is None else counted
@@ -144,6 +146,7 @@ def categorical_crossentropy(
                 term(v, 1 / q**2 if q else inf) if f else mpf(0) for v, q, f in zip(y, p, free, strict=True)
             ]
             return value, slope, bend, list(map(abs, slope))
+        x = [v / t for v in x]
         total, log_p, lse = mpmath.fsum(y), log_softmax(x), logsumexp(x)
         p, rest = list(map(exp, log_p)), [-expm1(v) for v in log_p]  # the rest is 1 - p, never cancelled
         value = mpmath.fsum(term(v, -q) for v, q in zip(y, log_p, strict=True)) + term(z, lse**2)
@@ -152,7 +155,8 @@ def categorical_crossentropy(
             for v, q, r in zip(y, p, rest, strict=True)
         ]
         bend = [total * q * r + term(z, 2 * q * q + 2 * lse * q * r) for q, r in zip(p, rest, strict=True)]
-        return value, slope, bend, [1 + term(z, 2 * abs(lse))] * classes
+        scale = [(1 + term(z, 2 * abs(lse))) / t] * classes
+        return value, [v / t for v in slope], [v / t**2 for v in bend], scale
 
     values, weights = np.empty(shape, dtype=object), np.empty(shape, dtype=object)
     gradient, hessian, scale = (np.empty(x_rows.shape, dtype=object) for _ in range(3))

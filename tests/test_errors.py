@@ -257,6 +257,18 @@ def test_z_loss_needs_logits(name):
     assert "from_logits" in text
 
 
+@ROWS
+def test_temperature_needs_logits_and_is_positive(name):
+    text = refuse(ValueError, name, *loss_inputs(name, (4, 3)), temperature=2.0)
+    assert "temperature" in text
+    assert "from_logits" in text
+    for temperature in (0.0, -1.0, np.nan, np.inf):
+        arguments = loss_inputs(name, (4, 3), from_logits=True)
+        text = refuse(ValueError, name, *arguments, from_logits=True, temperature=temperature)
+        assert "temperature" in text
+        assert str(temperature) in text
+
+
 @EACH
 def test_unknown_and_positional_options(name, options):
     y_true, y_pred = loss_inputs(name, (4, 3), **options)

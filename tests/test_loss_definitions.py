@@ -13,6 +13,8 @@ from actloss_rs import _core
 VALUES = {bool: [True], int: [3, -2, 1], float: [0.25, 0.125, 0.5], type(None): [2]}
 """Values for options with defaults of these types, a different one for each."""
 
+NEED_LOGITS = {"z_loss", "temperature"}
+
 
 def class_of(name):
     return getattr(al.losses, CLASSES[name])
@@ -41,7 +43,7 @@ def test_options_and_defaults(name):
 def test_options_arrive_where_they_belong(name):
     for option, default in _core.losses[name].items():
         for value in VALUES[type(default)]:
-            options = {option: value} | ({"from_logits": True} if option == "z_loss" else {})
+            options = {option: value} | ({"from_logits": True} if option in NEED_LOGITS else {})
             loss = class_of(name)(**options)
             for other, other_default in _core.losses[name].items():
                 found = getattr(loss, other)

@@ -155,6 +155,55 @@ def test_z_loss(name, z_loss, dtype):
     )
 
 
+@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("temperature", [0.3, 1.7, 2.0**-6, 30.0])
+def test_temperature(name, temperature, dtype):
+    y_true, y_pred = loss_inputs(name, (7, 5), dtype, from_logits=True)
+    check(name, y_true, y_pred, from_logits=True, temperature=temperature)
+    check(
+        name,
+        y_true,
+        y_pred,
+        np.linspace(0.5, 2, 7),
+        from_logits=True,
+        temperature=temperature,
+        label_smoothing=0.1,
+        z_loss=0.25,
+    )
+
+
+@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_temperature_in_long_rows_that_rise(name, dtype):
+    """The maximum moves from block to block, and one row is too long to keep."""
+    for classes in (3000, 300_000) if "sparse" in name else (3000,):
+        y_true, y_pred = loss_inputs(name, (2, classes), np.float64, from_logits=True)
+        y_pred = (y_pred + np.linspace(0, 9, classes)).astype(dtype)
+        loss = loss_class(name, from_logits=True, temperature=2.0, reduction="sum")
+        plain = loss_class(name, from_logits=True, reduction="sum")
+        value, gradient = loss.value_and_grad(y_true, y_pred)
+        # A division by two has no error.
+        halves = plain.value_and_grad(y_true, y_pred / 2)
+        assert value == halves[0]
+        np.testing.assert_array_equal(gradient, halves[1] / 2)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_extreme_temperatures(name):
+    y_true = [0, 1] if "sparse" in name else np.eye(2)
+    z = np.array([[1.0, 2.0], [1.0, 2.0]])
+    function = getattr(al, name)
+    hot = function(y_true, z, from_logits=True, temperature=1e300, reduction="none")
+    np.testing.assert_array_equal(hot, np.log(2))
+    cold = function(y_true, z, from_logits=True, temperature=2.0**-1000, reduction="none")
+    np.testing.assert_array_equal(cold, [2.0**1000, 0])
+    equal = function(y_true, np.zeros((2, 2)), from_logits=True, temperature=1e-300, reduction="none")
+    np.testing.assert_array_equal(equal, np.log(2))
+    z32 = z.astype(np.float32)
+    cold = function(y_true, z32, from_logits=True, temperature=1e-300, reduction="none")
+    np.testing.assert_array_equal(cold, np.float32([np.inf, 0]))
+
+
 @pytest.mark.parametrize("from_logits", [False, True])
 @pytest.mark.parametrize("pos_weight", [1.0, 0.25, 3, [0.5, 1, 2, 4, 0], np.float32([1, 2, 3, 4, 5])])
 def test_pos_weight(from_logits, pos_weight, dtype):
@@ -227,6 +276,7 @@ def test_options_together(name, data):
         "label_smoothing": data.draw(st.sampled_from([0.0, 0.1, 0.9])),
         "class_weight": data.draw(st.none() | st.lists(weights, min_size=shape[1], max_size=shape[1])),
         "z_loss": data.draw(st.sampled_from([0.0, 0.25])) if from_logits else 0.0,
+        "temperature": data.draw(st.sampled_from([1.0, 0.6, 5.0])) if from_logits else 1.0,
     }
     if name == "sparse_categorical_crossentropy":
         options["ignore_class"] = data.draw(st.none() | st.integers(-1, shape[1]))

@@ -90,6 +90,7 @@ def test_signatures(name):
             "label_smoothing": 0.0,
             "z_loss": 0.0,
             "epsilon": 0.0,
+            "temperature": 1.0,
         }
     assert getattr(al, name).__doc__
     assert getattr(al.losses, CLASSES[name]).__doc__

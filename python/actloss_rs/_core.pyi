@@ -24,6 +24,7 @@ __all__ = [
     "glu",
     "glu_backward_a",
     "glu_backward_b",
+    "label_log_probabilities",
     "losses",
     "parameters",
     "set_num_threads",
@@ -62,6 +63,9 @@ def evaluate_loss(
     /,
     *options: Any,
 ) -> Any: ...
+def label_log_probabilities(
+    y_true: ArrayLike, logits: ArrayLike, axis: int, temperature: float, ignore_class: int | None, /
+) -> NDArray[Any]: ...
 def above_threshold(y_pred: ArrayLike, threshold: float, from_logits: bool, /) -> NDArray[np.bool_]: ...
 
 losses: dict[str, dict[str, Any]]

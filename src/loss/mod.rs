@@ -20,6 +20,7 @@ mod regression;
 pub mod state;
 #[cfg(test)]
 mod tests;
+mod twofold;
 
 pub use binary::BinaryCrossentropy;
 pub use call::{Argument, Batch, FirstRefusal, Found, Labels, LossError, Refusal, Request};

@@ -98,6 +98,34 @@ pub fn log<S: Token, V: Lanes<S>>(simd: S, x: V) -> V {
     inside.select(y, limit)
 }
 
+/// `log(x + x_low) = high + low` for any `x` from 0 to infinity, `x_low` being what rounding cut off it;
+/// the error is about `2^-29` (`f32`) or `2^-58` (`f64`), relative to it. `high` is not the rounded sum.
+#[inline(always)]
+pub fn log_parts<S: Token, V: Lanes<S>>(simd: S, x: V, x_low: V) -> (V, V) {
+    let zero = V::lit(simd, 0.0);
+    let infinity = V::lit(simd, f64::INFINITY);
+    let scale = V::lit(simd, (1_u64 << V::PRECISION) as f64);
+    let least_normal = by_precision::<S, V, _>(f64::from(f32::MIN_POSITIVE), f64::MIN_POSITIVE);
+    let subnormal = x.simd_lt(V::lit(simd, least_normal));
+    let shift = subnormal.select(V::lit(simd, -f64::from(V::PRECISION)), zero);
+    let split = Split::new(simd, subnormal.select(x * scale, x));
+    // What a large x lost is nothing to it, and its 2^-k may be out of range.
+    let f_low = subnormal.select(x_low * scale, x_low) * split.scale;
+    let moderate = split.k.simd_lt(V::lit(simd, 100.0));
+    let f_low = moderate.select(f_low, zero);
+    let (high, low) = log_scaled(simd, split.fraction, f_low, split.k + shift);
+    let limit = x.simd_eq(zero).select(-infinity, infinity);
+    let inside = x.simd_gt(zero) & x.simd_lt(infinity);
+    (inside.select(high, limit), inside.select(low, zero))
+}
+
+/// `2 atanh(s) = 2 s + s^3 p(s^2)` for `|s| <= 1/5`: the polynomial at `square = s^2`.
+#[inline(always)]
+pub fn atanh_tail<S: Token, V: Lanes<S>>(simd: S, square: V) -> V {
+    let series: &[f64] = by_precision::<S, V, _>(&SERIES_SINGLE, &SERIES_DOUBLE);
+    horner(simd, square, series)
+}
+
 /// `log(1 + x)` for every `x`, rounded: at most 0.58 ULP, of tiny and subnormal results too. NaN for
 /// `x < -1`, `-inf` for -1.
 #[inline(always)]

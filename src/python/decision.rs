@@ -53,6 +53,7 @@ fn above_threshold<'py>(
             &Context {
                 y_true: &y_pred,
                 y_pred: &y_pred,
+                prediction: "y_pred",
                 sample_weight: None,
                 samples: y_pred.shape(),
                 axis: None,

@@ -19,6 +19,8 @@ const RELEASE_GIL_FROM: usize = 1 << 11;
 pub(super) struct Arguments<'py> {
     y_true: Array<'py>,
     y_pred: Array<'py>,
+    /// What the caller knows `y_pred` as.
+    prediction: &'static str,
     sample_weight: Option<Array<'py>>,
     labels: Labels,
     /// The class axis of `y_pred`.
@@ -37,15 +39,27 @@ impl<'py> Arguments<'py> {
         y_pred: &Bound<'py, PyAny>,
         sample_weight: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Self> {
+        Self::named(loss, y_true, (y_pred, "y_pred"), sample_weight)
+    }
+
+    /// The same, where errors call the predictions by another name.
+    pub(super) fn named(
+        loss: &dyn Loss,
+        y_true: &Bound<'py, PyAny>,
+        (y_pred, prediction): (&Bound<'py, PyAny>, &'static str),
+        sample_weight: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Self> {
         let y_true = Array::new(y_true, "y_true")?;
-        let y_pred = Array::new(y_pred, "y_pred")?;
+        let y_pred = Array::new(y_pred, prediction)?;
         let sample_weight = sample_weight
             .map(|weight| Array::new(weight, "sample_weight"))
             .transpose()?;
         let labels = loss.labels();
         let (axis, classes) = match labels {
             Labels::Elements => (0, 1),
-            Labels::Distribution | Labels::ClassIds => class_axis(loss.axis(), y_pred.shape())?,
+            Labels::Distribution | Labels::ClassIds => {
+                class_axis(loss.axis(), y_pred.shape(), prediction)?
+            }
         };
         let mut samples = y_pred.shape().to_vec();
         if labels != Labels::Elements {
@@ -56,6 +70,7 @@ impl<'py> Arguments<'py> {
         let arguments = Self {
             y_true,
             y_pred,
+            prediction,
             sample_weight,
             labels,
             axis,
@@ -74,6 +89,7 @@ impl<'py> Arguments<'py> {
 
     fn check_labels(&self) -> PyResult<()> {
         let (y_true, y_pred) = (self.y_true.shape(), self.y_pred.shape());
+        let prediction = self.prediction;
         match self.labels {
             Labels::Elements if y_true.is_empty() || y_true == y_pred => Ok(()),
             Labels::Distribution if y_true == y_pred => Ok(()),
@@ -83,7 +99,7 @@ impl<'py> Arguments<'py> {
                     _ => false,
                 };
                 Err(PyValueError::new_err(format!(
-                    "y_true has shape {} but y_pred has shape {}{}",
+                    "y_true has shape {} but {prediction} has shape {}{}",
                     tuple(y_true),
                     tuple(y_pred),
                     if column(y_true, y_pred) {
@@ -108,7 +124,7 @@ impl<'py> Arguments<'py> {
                     return Ok(());
                 }
                 Err(PyValueError::new_err(format!(
-                    "y_true has shape {} but y_pred has shape {}: with the classes along axis {} the class \
+                    "y_true has shape {} but {prediction} has shape {}: with the classes along axis {} the class \
                      ids must have shape {} or {}",
                     tuple(y_true),
                     tuple(y_pred),
@@ -277,6 +293,7 @@ impl<'py> Arguments<'py> {
                 &Context {
                     y_true: &self.y_true,
                     y_pred: &self.y_pred,
+                    prediction: self.prediction,
                     sample_weight: self.sample_weight.as_ref(),
                     samples: &self.samples,
                     axis: (self.labels != Labels::Elements).then_some(self.axis),
@@ -301,13 +318,18 @@ impl<'py> Arguments<'py> {
         if reduction != Reduction::None {
             return reduced(py, &self.totals(py, loss)?, reduction);
         }
+        Ok(self.values(py, loss)?.object.into_any())
+    }
+
+    /// The per-sample values.
+    pub(super) fn values(&self, py: Python<'py>, loss: &dyn Loss) -> PyResult<Array<'py>> {
         let values = self.new_values(py)?;
         let request = Request::Value {
             // SAFETY: a new array.
             values: Some(unsafe { values.operand_mut(values.shape(), values.strides()) }),
         };
         self.evaluate(py, loss, request)?;
-        Ok(values.object.into_any())
+        Ok(values)
     }
 
     /// The value of the loss and its gradient.
@@ -407,19 +429,19 @@ pub(super) fn reduced<'py>(
 }
 
 /// The class axis of a shape, counted from 0, and its length.
-fn class_axis(axis: i64, shape: &[usize]) -> PyResult<(usize, usize)> {
+fn class_axis(axis: i64, shape: &[usize], prediction: &str) -> PyResult<(usize, usize)> {
     let rank = shape.len() as i64;
     let from_zero = if axis < 0 { axis + rank } else { axis };
     if !(0..rank).contains(&from_zero) {
         return Err(PyValueError::new_err(format!(
-            "axis {axis} is out of range: y_pred has shape {}",
+            "axis {axis} is out of range: {prediction} has shape {}",
             tuple(shape)
         )));
     }
     let from_zero = from_zero as usize;
     match shape[from_zero] {
         0 => Err(PyValueError::new_err(format!(
-            "y_pred has no classes: its shape is {} and the classes are along axis {axis}",
+            "{prediction} has no classes: its shape is {} and the classes are along axis {axis}",
             tuple(shape)
         ))),
         classes => Ok((from_zero, classes)),

@@ -9,6 +9,8 @@ use pyo3::prelude::*;
 pub(super) struct Context<'a, 'py> {
     pub(super) y_true: &'a Array<'py>,
     pub(super) y_pred: &'a Array<'py>,
+    /// What the caller knows `y_pred` as.
+    pub(super) prediction: &'static str,
     pub(super) sample_weight: Option<&'a Array<'py>>,
     /// The shape of the per-sample values.
     pub(super) samples: &'a [usize],
@@ -50,8 +52,9 @@ fn refused(refusal: &Refusal, context: &Context<'_, '_>) -> String {
         Found::NotANumber => format!("{element}: there is no decision on NaN"),
         Found::Negative(_) => format!("{element} is negative"),
         Found::ClassId { classes, .. } => format!(
-            "{element} is not a class id: y_pred has {classes} classes, 0 to {}; samples with ignore_class \
-             as their id are left out",
+            "{element} is not a class id: {} has {classes} classes, 0 to {}; samples with ignore_class as \
+             their id are left out",
+            context.prediction,
             classes - 1
         ),
     }
@@ -62,7 +65,7 @@ impl Context<'_, '_> {
     fn element(&self, refusal: &Refusal) -> (&'static str, String) {
         let position = refusal.position;
         let (name, array, index) = match refusal.argument {
-            Argument::YPred => ("y_pred", self.y_pred, self.along_rows(position)),
+            Argument::YPred => (self.prediction, self.y_pred, self.along_rows(position)),
             Argument::YTrue => {
                 let index = match self.axis {
                     _ if self.y_true.shape().is_empty() => Vec::new(),

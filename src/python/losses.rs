@@ -7,10 +7,16 @@ use super::arrays::asarray;
 use super::loss_call::Arguments;
 use super::loss_error::option_error;
 use super::loss_metric::LossMetric;
-use crate::loss::{Definition, LOSSES, Loss, OptionValue, Reduction};
+use crate::driver::floating_point::FloatingPointGuard;
+use crate::driver::operand::OperandMut;
+use crate::dtype::Real;
+use crate::loss::{
+    Definition, LOSSES, Loss, OptionValue, Reduction, SparseCategoricalCrossentropy,
+};
 use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use std::ops::Sub;
 use std::sync::Arc;
 
 type Pair<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
@@ -160,6 +166,54 @@ fn evaluate_loss<'py>(
     Arguments::new(&*loss, y_true, y_pred, sample_weight)?.value(py, &*loss, reduction)
 }
 
+/// The logarithm of the probability of each label: minus the sparse cross-entropy of its row.
+#[pyfunction]
+#[pyo3(signature = (y_true, logits, axis, temperature, ignore_class, /))]
+fn label_log_probabilities<'py>(
+    py: Python<'py>,
+    y_true: &Bound<'py, PyAny>,
+    logits: &Bound<'py, PyAny>,
+    axis: i64,
+    temperature: f64,
+    ignore_class: Option<i64>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let loss = SparseCategoricalCrossentropy {
+        from_logits: true,
+        axis,
+        ignore_class,
+        temperature,
+        ..SparseCategoricalCrossentropy::default()
+    };
+    loss.check().map_err(|error| option_error(&error))?;
+    let arguments = Arguments::named(&loss, y_true, (logits, "logits"), None)?;
+    let values = arguments.values(py, &loss)?;
+    // SAFETY: a new array, in C order.
+    let operand = unsafe { values.operand_mut(values.shape(), values.strides()) };
+    negate(&operand);
+    Ok(values.object.into_any())
+}
+
+/// Change the sign of all numbers; that of a certain event is `+0.0`.
+fn negate(values: &OperandMut<'_>) {
+    fn of<T: Real + Sub<Output = T>>(values: &OperandMut<'_>) -> bool {
+        let n = values.len();
+        let Some(first) = values.as_mut_ptr::<T>(0, n) else {
+            return false;
+        };
+        let _environment = FloatingPointGuard::new();
+        for i in 0..n {
+            // SAFETY: `n` consecutive elements, of which nobody else knows.
+            unsafe { *first.add(i) = T::default() - *first.add(i) };
+        }
+        true
+    }
+    let negated = of::<f32>(values) || of::<f64>(values);
+    assert!(
+        negated,
+        "values are contiguous numbers of a computation type"
+    );
+}
+
 fn make_loss(name: &str, options: &Bound<'_, PyTuple>) -> PyResult<Box<dyn Loss>> {
     let definition = Definition::find(name)
         .ok_or_else(|| PyValueError::new_err(format!("there is no loss called {name:?}")))?;
@@ -253,5 +307,6 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("losses", losses)?;
     module.add_class::<PyLoss>()?;
     module.add_class::<LossMetric>()?;
+    module.add_function(wrap_pyfunction!(label_log_probabilities, module)?)?;
     module.add_function(wrap_pyfunction!(evaluate_loss, module)?)
 }

@@ -6,7 +6,9 @@
 //! the exponential and the product are rounded.
 
 use super::row_exponential::unscale;
-use super::row_statistics::{BlockExponentials, RowStatistics, RowSums, exponential_of_difference};
+use super::row_statistics::{
+    InverseTemperature, RowStatistics, RowSums, exponential_of_difference, exponentiate_block,
+};
 use super::row_sums::RowReal;
 use crate::driver::elementwise::canonical_nan;
 use crate::driver::operand::{Operand, OperandMut};
@@ -32,6 +34,7 @@ pub(crate) struct Scratch<T> {
 /// The exponentials of a row: kept, or to be computed again.
 pub(crate) struct RowExponentials<T> {
     pub(crate) statistics: RowStatistics<T>,
+    inverse_temperature: InverseTemperature,
     row: Row,
     kept: Option<*mut T>,
 }
@@ -44,6 +47,7 @@ impl<T: RowReal> RowExponentials<T> {
         simd: S,
         x: &Operand<'_>,
         row: Row,
+        inverse_temperature: InverseTemperature,
         out: Option<&OperandMut<'_>>,
         scratch: &mut Scratch<T>,
     ) -> Self {
@@ -52,7 +56,7 @@ impl<T: RowReal> RowExponentials<T> {
         let fits = columns <= KEPT_BYTES / size_of::<T>();
         let kept =
             in_out.or_else(|| fits.then(|| reserve(&mut scratch.kept, columns).as_mut_ptr()));
-        let mut sums = RowSums::<S, T>::new(simd);
+        let mut sums = RowSums::<S, T>::new(simd, inverse_temperature);
         scratch.rises.clear();
         for (first, n) in row.blocks() {
             let block = read_block(simd, x, start + first, n, &mut scratch.x);
@@ -66,6 +70,7 @@ impl<T: RowReal> RowExponentials<T> {
         }
         Self {
             statistics: sums.finish(),
+            inverse_temperature,
             row,
             kept,
         }
@@ -92,25 +97,19 @@ impl<T: RowReal> RowExponentials<T> {
             let maximum = scratch.rises[rise - 1].1;
             let multiplier = *multiplier.get_or_insert_with(
                 #[inline(always)]
-                || ProbabilityFactor::new(simd, &self.statistics, maximum, factor),
+                || {
+                    let temperature = self.inverse_temperature;
+                    ProbabilityFactor::new(simd, &self.statistics, maximum, temperature, factor)
+                },
             );
             let exponentials = if let Some(kept) = self.kept {
                 kept.wrapping_add(first).cast_const()
             } else {
                 let block = read_block(simd, x, self.row.start + first, n, &mut scratch.x);
                 let target = reserve(&mut scratch.kept, n).as_mut_ptr();
-                let exponentials = BlockExponentials::<S, T>::new(simd, maximum);
                 // SAFETY: `n` readable elements and a buffer of that many.
                 unsafe {
-                    for_each_vector(
-                        simd,
-                        [block],
-                        Some(target),
-                        n,
-                        T::default(),
-                        #[inline(always)]
-                        |[z], _| exponentials.scaled(z),
-                    );
+                    exponentiate_block(simd, (block, n), maximum, self.inverse_temperature, target);
                 }
                 target.cast_const()
             };
@@ -125,12 +124,13 @@ pub(crate) fn row_exponentials<S: Token, T: RowReal>(
     simd: S,
     x: &Operand<'_>,
     row: Row,
+    inverse_temperature: InverseTemperature,
     out: Option<&OperandMut<'_>>,
     scratch: &mut Scratch<T>,
 ) -> RowExponentials<T> {
     simd.vectorize(
         #[inline(always)]
-        || RowExponentials::new(simd, x, row, out, scratch),
+        || RowExponentials::new(simd, x, row, inverse_temperature, out, scratch),
     )
 }
 
@@ -153,12 +153,14 @@ impl<S: Token, T: RowReal> ProbabilityFactor<S, T> {
         simd: S,
         statistics: &RowStatistics<T>,
         maximum: T,
+        inverse_temperature: InverseTemperature,
         factor: Option<f64>,
     ) -> Self {
         let mut product = statistics.inverse();
         let at_maximum = maximum == statistics.maximum;
         if !at_maximum {
-            let (high, low) = exponential_of_difference(simd, maximum, statistics.maximum);
+            let (high, low) =
+                exponential_of_difference(simd, maximum, statistics.maximum, inverse_temperature);
             product = multiply(simd, product, (high, low));
             product = (product.0 * unscale(53), product.1 * unscale(53));
         }

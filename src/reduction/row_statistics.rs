@@ -9,6 +9,9 @@
 //! The difference `z - m` is carried with what rounding cuts off it, which would cost 16 ULP in the
 //! exponential of ordinary logits. A row is read once: each block's exponentials are relative to the
 //! largest element so far, and when a block raises it, the sums are rescaled.
+//!
+//! With a temperature `T` the exponentials are `e^((z - m) / T)`: the difference, which has no error, is
+//! multiplied with `1 / T` in two parts, as dividing the logits first would round each.
 
 use super::row_exponential::{cut, scaled_exponential, unscale};
 use super::row_sums::{RowReal, Sums};
@@ -17,14 +20,46 @@ use crate::driver::rows::{Row, for_each_vector, maximum, read_block};
 use crate::dtype::Real;
 use crate::lanes::{Lanes, Token};
 use crate::math::log::log1p;
-use crate::math::twofold::two_sum;
+use crate::math::twofold::{constant, two_sum};
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
+
+/// `1 / T` in two parts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct InverseTemperature {
+    pub(crate) high: f64,
+    pub(crate) low: f64,
+}
+
+impl InverseTemperature {
+    /// Of the temperature 1, which leaves logits as they are.
+    pub(crate) const ONE: Self = Self {
+        high: 1.0,
+        low: 0.0,
+    };
+
+    /// Of a temperature that is a positive normal number.
+    pub(crate) fn of(temperature: f64) -> Self {
+        let high = 1.0 / temperature;
+        let low = (-high).mul_add(temperature, 1.0) / temperature;
+        Self { high, low }
+    }
+
+    /// `(difference + low) / T`, in two parts again.
+    #[inline(always)]
+    fn apply<S: Token, V: Lanes<S>>(self, simd: S, difference: V, low: V) -> (V, V) {
+        let (scale, scale_low) = constant::<S, V>(simd, (self.high, self.low));
+        let product = difference * scale;
+        let error = difference.fma(scale, -product);
+        (product, difference.fma(scale_low, low.fma(scale, error)))
+    }
+}
 
 /// The statistics of the part of a row seen so far.
 #[derive(Clone, Copy)]
 pub(crate) struct RowSums<S: Token, T: RowReal> {
     simd: S,
+    inverse_temperature: InverseTemperature,
     maximum: T,
     ties: u64,
     /// Of the exponentials of the others, scaled.
@@ -34,9 +69,10 @@ pub(crate) struct RowSums<S: Token, T: RowReal> {
 impl<S: Token, T: RowReal> RowSums<S, T> {
     /// Of no elements.
     #[inline(always)]
-    pub(crate) fn new(simd: S) -> Self {
+    pub(crate) fn new(simd: S, inverse_temperature: InverseTemperature) -> Self {
         Self {
             simd,
+            inverse_temperature,
             maximum: T::nearest(f64::NEG_INFINITY),
             ties: 0,
             rest: Sums::zero(simd),
@@ -55,12 +91,14 @@ impl<S: Token, T: RowReal> RowSums<S, T> {
     /// As for [`for_each_vector`].
     #[inline(always)]
     pub(crate) unsafe fn add_block(&mut self, block: *const T, n: usize, target: Option<*mut T>) {
+        let tempered = self.inverse_temperature != InverseTemperature::ONE;
         // SAFETY: passed on.
         unsafe {
-            if target.is_some() {
-                add_block::<S, T, true>(self, block, n, target);
-            } else {
-                add_block::<S, T, false>(self, block, n, None);
+            match (target.is_some(), tempered) {
+                (true, false) => add_block::<S, T, true, false>(self, block, n, target),
+                (false, false) => add_block::<S, T, false, false>(self, block, n, None),
+                (true, true) => add_block::<S, T, true, true>(self, block, n, target),
+                (false, true) => add_block::<S, T, false, true>(self, block, n, None),
             }
         }
     }
@@ -69,7 +107,12 @@ impl<S: Token, T: RowReal> RowSums<S, T> {
     #[inline(never)]
     fn raise_maximum(&mut self, largest: T) {
         if self.maximum > T::nearest(f64::NEG_INFINITY) {
-            let (high, low) = exponential_of_difference(self.simd, self.maximum, largest);
+            let (high, low) = exponential_of_difference(
+                self.simd,
+                self.maximum,
+                largest,
+                self.inverse_temperature,
+            );
             let scale = 1.0 / unscale(T::Vector::<S>::PRECISION);
             let ties = self.ties as f64 * scale;
             let rest = &mut self.rest;
@@ -99,13 +142,13 @@ impl<S: Token, T: RowReal> RowSums<S, T> {
     }
 }
 
-/// See [`RowSums::add_block`]. Compiled once for each level, type and whether to `KEEP` the
-/// exponentials, and called by all row functions: it is most of their code.
+/// See [`RowSums::add_block`]. Compiled once for each level, type, whether to `KEEP` the exponentials and
+/// whether the temperature is not 1, and called by all row functions: it is most of their code.
 ///
 /// # Safety
 /// As for [`for_each_vector`].
 #[inline(never)]
-unsafe fn add_block<S: Token, T: RowReal, const KEEP: bool>(
+unsafe fn add_block<S: Token, T: RowReal, const KEEP: bool, const TEMPERED: bool>(
     sums: &mut RowSums<S, T>,
     block: *const T,
     n: usize,
@@ -126,7 +169,11 @@ unsafe fn add_block<S: Token, T: RowReal, const KEEP: bool>(
                     sums.raise_maximum(largest);
                 }
             }
-            let exponentials = BlockExponentials::new(simd, sums.maximum);
+            let exponentials = BlockExponentials::<S, T, TEMPERED>::new(
+                simd,
+                sums.maximum,
+                sums.inverse_temperature,
+            );
             let zero = exponentials.zero;
             let (mut ties, mut rest) = (0, sums.rest);
             // SAFETY: passed on. The result of a lane depends on its element alone.
@@ -157,19 +204,74 @@ unsafe fn add_block<S: Token, T: RowReal, const KEEP: bool>(
     );
 }
 
+/// Write the scaled exponentials of a block relative to `maximum`, as [`RowSums::add_block`] does.
+///
+/// # Safety
+/// As for [`for_each_vector`].
+#[inline(never)]
+pub(crate) unsafe fn exponentiate_block<S: Token, T: RowReal>(
+    simd: S,
+    (block, n): (*const T, usize),
+    maximum: T,
+    inverse_temperature: InverseTemperature,
+    target: *mut T,
+) {
+    /// # Safety
+    /// As for [`for_each_vector`].
+    #[inline(always)]
+    unsafe fn write<S: Token, T: RowReal, const TEMPERED: bool>(
+        simd: S,
+        exponentials: BlockExponentials<S, T, TEMPERED>,
+        (block, n): (*const T, usize),
+        target: *mut T,
+    ) {
+        // SAFETY: passed on.
+        unsafe {
+            for_each_vector(
+                simd,
+                [block],
+                Some(target),
+                n,
+                T::default(),
+                #[inline(always)]
+                |[z], _| exponentials.rounded(&exponentials.of(z)),
+            );
+        }
+    }
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            // SAFETY: passed on.
+            unsafe {
+                if inverse_temperature == InverseTemperature::ONE {
+                    let of =
+                        BlockExponentials::<S, T, false>::new(simd, maximum, inverse_temperature);
+                    write(simd, of, (block, n), target);
+                } else {
+                    let of =
+                        BlockExponentials::<S, T, true>::new(simd, maximum, inverse_temperature);
+                    write(simd, of, (block, n), target);
+                }
+            }
+        },
+    );
+}
+
 /// The exponentials of a block's elements relative to `maximum`.
 #[derive(Clone, Copy)]
-pub(crate) struct BlockExponentials<S: Token, T: RowReal> {
+struct BlockExponentials<S: Token, T: RowReal, const TEMPERED: bool> {
+    inverse_temperature: InverseTemperature,
     maximum: T::Vector<S>,
     at_maximum: T::Vector<S>,
     zero: T::Vector<S>,
 }
 
-impl<S: Token, T: RowReal> BlockExponentials<S, T> {
+impl<S: Token, T: RowReal, const TEMPERED: bool> BlockExponentials<S, T, TEMPERED> {
     #[inline(always)]
-    pub(crate) fn new(simd: S, maximum: T) -> Self {
+    fn new(simd: S, maximum: T, inverse_temperature: InverseTemperature) -> Self {
         let precision = T::Vector::<S>::PRECISION;
         Self {
+            inverse_temperature,
             maximum: T::Vector::<S>::splat(simd, maximum),
             at_maximum: T::Vector::<S>::lit(simd, 1.0 / unscale(precision)),
             zero: T::Vector::<S>::lit(simd, 0.0),
@@ -181,7 +283,10 @@ impl<S: Token, T: RowReal> BlockExponentials<S, T> {
     fn of(self, z: T::Vector<S>) -> Exponential<S, T> {
         let simd = z.token();
         let tie = z.simd_eq(self.maximum);
-        let (difference, low) = two_sum::<S, _>(z, -self.maximum);
+        let (mut difference, mut low) = two_sum::<S, _>(z, -self.maximum);
+        if TEMPERED {
+            (difference, low) = self.inverse_temperature.apply(simd, difference, low);
+        }
         // The NaN of equal infinities is a tie.
         let least = T::Vector::<S>::lit(simd, -cut(T::Vector::<S>::PRECISION));
         let counted = !(tie | difference.simd_le(least));
@@ -199,12 +304,6 @@ impl<S: Token, T: RowReal> BlockExponentials<S, T> {
         let rounded = of.counted.select(of.head + of.tail, self.zero);
         of.tie.select(self.at_maximum, rounded)
     }
-
-    /// The scaled exponential of each element, rounded: what [`RowSums::add_block`] writes.
-    #[inline(always)]
-    pub(crate) fn scaled(self, z: T::Vector<S>) -> T::Vector<S> {
-        self.rounded(&self.of(z))
-    }
 }
 
 /// The mask of a compute type's vector.
@@ -220,15 +319,21 @@ struct Exponential<S: Token, T: RowReal> {
     tail: T::Vector<S>,
 }
 
-/// `e^(a - b) 2^512` in two parts, 0 where `a - b` is below -1000; `a < b`, `a` finite.
+/// `e^((a - b) / T) 2^512` in two parts, 0 where the exponent is below -1000; `a < b`, `a` finite.
 #[inline(never)]
-pub(crate) fn exponential_of_difference<S: Token, T: RowReal>(simd: S, a: T, b: T) -> (f64, f64) {
+pub(crate) fn exponential_of_difference<S: Token, T: RowReal>(
+    simd: S,
+    a: T,
+    b: T,
+    inverse_temperature: InverseTemperature,
+) -> (f64, f64) {
     simd.vectorize(
         #[inline(always)]
         || {
             let a = f64x8::splat(simd, a.into());
             let b = f64x8::splat(simd, b.into());
             let (difference, low) = two_sum::<S, _>(a, -b);
+            let (difference, low) = inverse_temperature.apply(simd, difference, low);
             let (head, tail) = scaled_exponential(simd, difference, low);
             if difference[0] <= -cut(53) {
                 return (0.0, 0.0);
@@ -255,8 +360,14 @@ pub(crate) struct RowStatistics<T> {
 impl<T: RowReal> RowStatistics<T> {
     /// Of a row of `x`.
     #[inline(always)]
-    pub(crate) fn of<S: Token>(simd: S, x: &Operand<'_>, row: Row, buffer: &mut Vec<T>) -> Self {
-        let mut sums = RowSums::<S, T>::new(simd);
+    pub(crate) fn of<S: Token>(
+        simd: S,
+        x: &Operand<'_>,
+        row: Row,
+        inverse_temperature: InverseTemperature,
+        buffer: &mut Vec<T>,
+    ) -> Self {
+        let mut sums = RowSums::<S, T>::new(simd, inverse_temperature);
         for (first, n) in row.blocks() {
             let block = read_block(simd, x, row.start + first, n, buffer);
             // SAFETY: `n` readable elements.
@@ -310,11 +421,12 @@ pub(crate) fn row_statistics<S: Token, T: RowReal>(
     simd: S,
     x: &Operand<'_>,
     row: Row,
+    inverse_temperature: InverseTemperature,
     buffer: &mut Vec<T>,
 ) -> RowStatistics<T> {
     simd.vectorize(
         #[inline(always)]
-        || RowStatistics::of(simd, x, row, buffer),
+        || RowStatistics::of(simd, x, row, inverse_temperature, buffer),
     )
 }
 

@@ -12,7 +12,7 @@
 //! below 1.7: an exponential rounded, a product rounded, and what changes where a binade ends.
 
 use super::row_probabilities::{RowExponentials, Scratch, fill, map_row};
-use super::row_statistics::{RowStatistics, log_sums};
+use super::row_statistics::{InverseTemperature, RowStatistics, log_sums};
 use super::row_sums::RowReal;
 pub use super::softmax_backward::{
     log_softmax_backward, logsumexp_backward, softmax_backward, softmin_backward,
@@ -156,7 +156,8 @@ pub(super) fn scaled_softmax<S: Token, T: RowReal>(
     factor: Option<f64>,
     scratch: &mut Scratch<T>,
 ) {
-    let exponentials = RowExponentials::new(simd, x, row, Some(out), scratch);
+    let exponentials =
+        RowExponentials::new(simd, x, row, InverseTemperature::ONE, Some(out), scratch);
     if !exponentials.statistics.has_probabilities() {
         fill(simd, out, &mut scratch.result, row, f64::NAN);
         return;
@@ -213,7 +214,8 @@ impl RowFunction for LogSoftmax<'_> {
             let mut batch = [RowStatistics::default(); BATCH];
             for (i, statistics_of_row) in batch[..n].iter_mut().enumerate() {
                 let row = Row::of(first_row + i, columns);
-                *statistics_of_row = RowStatistics::of(simd, self.x, row, &mut scratch.x);
+                *statistics_of_row =
+                    RowStatistics::of(simd, self.x, row, InverseTemperature::ONE, &mut scratch.x);
             }
             let log_sums = log_sums(simd, &batch, n);
             for (i, row) in batch[..n].iter().enumerate() {
@@ -281,7 +283,8 @@ impl RowFunction for LogSumExp<'_> {
             let mut batch = [RowStatistics::default(); BATCH];
             for (i, statistics_of_row) in batch[..n].iter_mut().enumerate() {
                 let row = Row::of(first_row + i, columns);
-                *statistics_of_row = RowStatistics::of(simd, self.x, row, &mut scratch.x);
+                *statistics_of_row =
+                    RowStatistics::of(simd, self.x, row, InverseTemperature::ONE, &mut scratch.x);
             }
             let log_sums = log_sums(simd, &batch, n);
             let mut results = [T::default(); BATCH];

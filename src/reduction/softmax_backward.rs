@@ -4,6 +4,7 @@
 //! rows and with the errors of each addition for `f64` rows; the result is rounded once from there.
 
 use super::row_probabilities::{RowExponentials, Scratch, fill, map_row};
+use super::row_statistics::InverseTemperature;
 use super::row_sums::{RowReal, Sums};
 use super::softmax::{RowFunction, Rows, run, scaled_softmax};
 use crate::driver::elementwise::canonical_nan;
@@ -182,7 +183,8 @@ impl RowFunction for LogSoftmaxBackward<'_> {
             }
             let (sum, _) = sums.total();
             // Never kept in `out`, which may be `dy`.
-            let exponentials = RowExponentials::new(simd, self.x, row, None, scratch);
+            let exponentials =
+                RowExponentials::new(simd, self.x, row, InverseTemperature::ONE, None, scratch);
             if !exponentials.statistics.has_probabilities() {
                 fill(simd, self.out, &mut scratch.result, row, f64::NAN);
                 continue;

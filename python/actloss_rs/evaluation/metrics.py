@@ -126,14 +126,16 @@ class TopK:
         self._share.restore(state)
 
 
+KEPT = ("from_logits", "axis", "ignore_class", "temperature")
+"""Options of the loss that say what is predicted, not how it is judged."""
+
+
 class Perplexity:
     """exp of the mean cross-entropy, without smoothing, class weights or auxiliary terms."""
 
     def __init__(self, task: Task, of_loss: LossMetric) -> None:
         name = "SparseCategoricalCrossentropy" if task.kind == "class ids" else "CategoricalCrossentropy"
-        kept = {
-            key: task.options[key] for key in ("from_logits", "axis", "ignore_class") if key in task.options
-        }
+        kept = {key: task.options[key] for key in KEPT if key in task.options}
         loss = getattr(losses, name)(**kept)
         # Where the loss is that cross-entropy already, its metric is read and not fed twice.
         self._shared = name == type(task.loss).__name__ and loss_options(loss) == dict(task.options)

@@ -191,4 +191,7 @@ class Samples:
         """Class probabilities of each sample; for decisions, of a yes."""
         if not self.task.from_logits:
             return self.scores
-        return np.asarray(al.softmax(self.scores) if self.task.over_classes else al.sigmoid(self.scores))
+        if not self.task.over_classes:
+            return np.asarray(al.sigmoid(self.scores))
+        temperature = self.task.options.get("temperature", 1.0)
+        return np.asarray(al.softmax(self.scores if temperature == 1 else self.scores / temperature))

@@ -18,10 +18,10 @@ __all__ = [
 class CategoricalCrossentropy(Loss):
     """Cross-entropy of a distribution over classes, one value for each row along ``axis``.
 
-    ``-sum_c y'_c log(p_c) + z_loss logsumexp(y_pred)**2``, where ``y'`` is ``(1 - label_smoothing) y +
-    label_smoothing / C`` and ``p`` is ``y_pred``, or ``softmax(y_pred)`` with ``from_logits=True``. Each
-    value is multiplied by its weight, ``sample_weight * sum_c y_c class_weight_c``. Confident predictions
-    keep all their digits.
+    ``-sum_c y'_c log(p_c) + z_loss logsumexp(z)**2``, where ``y'`` is ``(1 - label_smoothing) y +
+    label_smoothing / C`` and ``p`` is ``y_pred``, or ``softmax(z)`` with ``from_logits=True``, ``z = y_pred /
+    temperature``. Each value is multiplied by its weight, ``sample_weight * sum_c y_c class_weight_c``.
+    Confident predictions keep all their digits.
 
     Args:
         from_logits: Whether ``y_pred`` holds logits. Default: probabilities, as in Keras; they are used as
@@ -32,6 +32,8 @@ class CategoricalCrossentropy(Loss):
         z_loss: How much of the squared logsumexp is added; needs logits.
         epsilon: If positive, probabilities are clipped into ``[epsilon, 1 - epsilon]`` (Keras: 1e-7),
             where the gradient is 0. Otherwise a certain prediction that is wrong costs infinity.
+        temperature: What logits are divided by; needs logits. The gradient and the Hessian are with respect
+            to ``y_pred`` as passed.
         reduction: ``"mean"``, ``"sum"``, ``"sum_over_batch_size"`` or ``"none"``.
 
     Called with one-hot labels or distributions ``y_true`` and predictions ``y_pred`` of equal shape; the
@@ -69,6 +71,7 @@ class CategoricalCrossentropy(Loss):
         label_smoothing: float = 0.0,
         z_loss: float = 0.0,
         epsilon: float = 0.0,
+        temperature: float = 1.0,
         reduction: Reduction = "mean",
     ) -> Self:
         return super().__new__(
@@ -81,6 +84,7 @@ class CategoricalCrossentropy(Loss):
             label_smoothing,
             z_loss,
             epsilon,
+            temperature,
         )
 
 
@@ -96,6 +100,7 @@ def categorical_crossentropy(
     label_smoothing: float = 0.0,
     z_loss: float = 0.0,
     epsilon: float = 0.0,
+    temperature: float = 1.0,
 ) -> Any:
     """Cross-entropy of a distribution over classes, ``-sum_c y_c log(p_c)`` along ``axis``.
 
@@ -110,6 +115,7 @@ def categorical_crossentropy(
         label_smoothing: From 0 to 1: how far labels are drawn to the uniform distribution.
         z_loss: How much of ``logsumexp(y_pred)**2`` is added; needs logits.
         epsilon: If positive, probabilities are clipped into ``[epsilon, 1 - epsilon]``.
+        temperature: What logits are divided by; needs logits.
 
     Example:
         >>> float(categorical_crossentropy([[1, 0], [0, 1]], [[0.5, 0.5], [0.0, 1.0]], reduction="sum"))
@@ -130,16 +136,17 @@ def categorical_crossentropy(
         label_smoothing,
         z_loss,
         epsilon,
+        temperature,
     )
 
 
 class SparseCategoricalCrossentropy(Loss):
     """Cross-entropy of class ids, one value for each row along ``axis``; no one-hot array is ever made.
 
-    ``-log(p_y)``, where ``p`` is ``y_pred``, or ``softmax(y_pred)`` with ``from_logits=True``. With options
-    it is ``CategoricalCrossentropy`` of the one-hot labels: ``label_smoothing`` gives every class its share,
-    ``z_loss logsumexp(y_pred)**2`` is added, and each value is multiplied by its weight,
-    ``sample_weight * class_weight[y]``. Confident predictions keep all their digits.
+    ``-log(p_y)``, where ``p`` is ``y_pred``, or ``softmax(z)`` with ``from_logits=True``, ``z = y_pred /
+    temperature``. With options it is ``CategoricalCrossentropy`` of the one-hot labels: ``label_smoothing``
+    gives every class its share, ``z_loss logsumexp(z)**2`` is added, and each value is multiplied by its
+    weight, ``sample_weight * class_weight[y]``. Confident predictions keep all their digits.
 
     Args:
         from_logits: Whether ``y_pred`` holds logits. Default: probabilities, as in Keras; they are used as
@@ -152,6 +159,8 @@ class SparseCategoricalCrossentropy(Loss):
         z_loss: How much of the squared logsumexp is added; needs logits.
         epsilon: If positive, probabilities are clipped into ``[epsilon, 1 - epsilon]`` (Keras: 1e-7),
             where the gradient is 0. Otherwise a certain prediction that is wrong costs infinity.
+        temperature: What logits are divided by; needs logits. The gradient and the Hessian are with respect
+            to ``y_pred`` as passed.
         reduction: ``"mean"``, ``"sum"``, ``"sum_over_batch_size"`` or ``"none"``.
 
     Called with integer class ids ``y_true`` and predictions ``y_pred``; ``y_true`` and the per-sample values
@@ -190,6 +199,7 @@ class SparseCategoricalCrossentropy(Loss):
         label_smoothing: float = 0.0,
         z_loss: float = 0.0,
         epsilon: float = 0.0,
+        temperature: float = 1.0,
         reduction: Reduction = "mean",
     ) -> Self:
         return super().__new__(
@@ -203,6 +213,7 @@ class SparseCategoricalCrossentropy(Loss):
             label_smoothing,
             z_loss,
             epsilon,
+            temperature,
         )
 
 
@@ -219,6 +230,7 @@ def sparse_categorical_crossentropy(
     label_smoothing: float = 0.0,
     z_loss: float = 0.0,
     epsilon: float = 0.0,
+    temperature: float = 1.0,
 ) -> Any:
     """Cross-entropy of integer class ids, ``-log(p_y)`` along ``axis``; no one-hot array is ever made.
 
@@ -234,6 +246,7 @@ def sparse_categorical_crossentropy(
         label_smoothing: From 0 to 1: how far labels are drawn to the uniform distribution.
         z_loss: How much of ``logsumexp(y_pred)**2`` is added; needs logits.
         epsilon: If positive, probabilities are clipped into ``[epsilon, 1 - epsilon]``.
+        temperature: What logits are divided by; needs logits.
 
     Example:
         >>> float(sparse_categorical_crossentropy([0, 1], [[0.5, 0.5], [0.0, 1.0]], reduction="sum"))
@@ -255,4 +268,5 @@ def sparse_categorical_crossentropy(
         label_smoothing,
         z_loss,
         epsilon,
+        temperature,
     )

@@ -3,10 +3,10 @@
 //! In `f64` lanes for all types. A sum over a row of `f64` takes the errors of its additions along.
 
 use super::Settings;
-use super::twofold::Twofold;
 use crate::driver::operand::Operand;
 use crate::driver::rows::{Row, for_each_vector, read_block};
 use crate::lanes::Token;
+use crate::loss::twofold::Twofold;
 use crate::loss::{Argument, Batch, Found, Refusal};
 use crate::math::log::log;
 use crate::math::twofold::{two_product, two_sum};

@@ -2,12 +2,12 @@
 
 use super::Settings;
 use super::labels::{LabelBuffers, LabelSums};
-use super::twofold::Twofold;
 use crate::driver::elementwise::canonical_nan;
 use crate::driver::operand::OperandMut;
 use crate::driver::rows::{Row, Target, for_each_vector, read_block, reserve};
 use crate::lanes::{Lanes, Token};
 use crate::loss::Batch;
+use crate::loss::twofold::Twofold;
 use crate::reduction::row_exponential::unscale;
 use crate::reduction::row_probabilities::{ProbabilityFactor, RowExponentials, Scratch, fill};
 use crate::reduction::row_statistics::{LogSums, RowStatistics, log_sums};
@@ -60,12 +60,13 @@ impl<T: RowReal> Pending<T> {
             }
         } else {
             // sum y (m - z)
-            let below = maximum.times(labels).minus(self.sums.products);
+            let below = settings.tempered(maximum.times(labels).minus(self.sums.products));
             if smoothing > 0.0 {
                 let share = Twofold::from(smoothing / classes as f64);
                 let all = maximum
                     .times(Twofold::from(classes as f64))
                     .minus(self.sums.all);
+                let all = settings.tempered(all);
                 let mass = settings.kept(labels).plus(Twofold::from(smoothing));
                 settings
                     .kept(below)
@@ -76,7 +77,7 @@ impl<T: RowReal> Pending<T> {
             }
         };
         if settings.z_loss > 0.0 {
-            let log_sum_of_row = maximum.plus(log_sum);
+            let log_sum_of_row = settings.tempered(maximum).plus(log_sum);
             let square = log_sum_of_row.times(log_sum_of_row);
             value = value.plus(square.times(Twofold::from(settings.z_loss)));
         }
@@ -132,6 +133,8 @@ struct Slope<'a, T> {
     label: Label,
     exponentials: &'a RowExponentials<T>,
     derivatives: Derivatives<'a>,
+    /// `1 / T`: the factor of each derivative by a logit before it was divided by `T`.
+    inverse_temperature: f64,
     /// `(k - 1) + R`.
     others: f64,
     /// `1 / (k + R)`.
@@ -161,12 +164,13 @@ pub(super) fn differentiate<S: Token, T: RowReal>(
         }
         return;
     }
+    let inverse_temperature = settings.inverse_temperature.high;
     let mut share = settings.keep() * labels + settings.label_smoothing;
     let square = 2.0 * settings.z_loss;
     if square > 0.0 {
         let log_sum = log_sums(simd, &[*statistics], 1);
         let maximum: f64 = statistics.maximum.into();
-        share += square * (maximum + log_sum.high[0]);
+        share += square * (maximum * inverse_temperature + log_sum.high[0]);
     }
     let slope = Slope {
         settings,
@@ -174,7 +178,11 @@ pub(super) fn differentiate<S: Token, T: RowReal>(
         row,
         label,
         exponentials,
-        derivatives,
+        derivatives: Derivatives {
+            factor: derivatives.factor * inverse_temperature,
+            ..derivatives
+        },
+        inverse_temperature,
         others: (statistics.ties - 1.0) + statistics.rest,
         inverse: statistics.inverse().0,
         share,
@@ -324,6 +332,7 @@ impl<T: RowReal> Slope<'_, T> {
                     }
                     gradient.write(simd, start, std::slice::from_raw_parts(result, n));
                     let Some(hessian) = hessian else { return };
+                    let factor_lanes = splat(factor * self.inverse_temperature);
                     for_each_vector::<S, f64, 1>(
                         simd,
                         [e],

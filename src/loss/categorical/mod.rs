@@ -1,6 +1,6 @@
 //! Cross-entropy over classes: `-sum_c y'_c log p_c` with `y' = (1 - s) y + s / C`.
 //!
-//! From logits `z` with maximum `m` it is `sum_c y'_c (m - z_c) + (sum_c y'_c) L`, `L` being the
+//! From logits `z`, already divided by the temperature, with maximum `m` it is `sum_c y'_c (m - z_c) + (sum_c y'_c) L`, `L` being the
 //! logarithm of the sum of `e^(z - m)`: terms that are not negative, so that a small loss keeps its
 //! digits, and neither a one-hot array nor probabilities are ever made. The smoothing is applied to
 //! three sums over the row, of `y`, of `y z` and of `z`; of one-hot labels the first is 1 and the second
@@ -16,13 +16,13 @@ mod probabilities;
 mod samples;
 #[cfg(test)]
 mod tests;
-mod twofold;
 
-use super::options::{OptionError, check_range, define_loss};
+use super::options::{OptionError, OptionValue, check_range, define_loss};
+use super::twofold::Twofold;
 use super::{Batch, Labels, Loss, LossError, Request, Totals};
 use crate::level::Level;
+use crate::reduction::row_statistics::InverseTemperature;
 use pass::evaluate;
-use twofold::Twofold;
 
 define_loss! {
     "categorical_crossentropy":
@@ -40,6 +40,8 @@ define_loss! {
         z_loss: f64 = 0.0,
         /// Probabilities are clipped to `[epsilon, 1 - epsilon]`.
         epsilon: f64 = 0.0,
+        /// What logits are divided by.
+        temperature: f64 = 1.0,
     }
 }
 
@@ -61,6 +63,8 @@ define_loss! {
         z_loss: f64 = 0.0,
         /// Probabilities are clipped to `[epsilon, 1 - epsilon]`.
         epsilon: f64 = 0.0,
+        /// What logits are divided by.
+        temperature: f64 = 1.0,
     }
 }
 
@@ -74,6 +78,9 @@ struct Settings<'a> {
     label_smoothing: f64,
     z_loss: f64,
     epsilon: f64,
+    temperature: f64,
+    /// Of the temperature, if that is a normal number.
+    inverse_temperature: InverseTemperature,
 }
 
 impl Settings<'_> {
@@ -86,13 +93,34 @@ impl Settings<'_> {
                 check_range("class_weight", weight, 0.0, f64::INFINITY)?;
             }
         }
-        if self.z_loss != 0.0 && !self.from_logits {
-            return Err(OptionError::value(
-                "z_loss",
-                "needs logits: pass from_logits=True".to_owned(),
-            ));
+        for (name, given) in [
+            ("z_loss", self.z_loss != 0.0),
+            ("temperature", self.temperature != 1.0),
+        ] {
+            if given && !self.from_logits {
+                let message = "needs logits: pass from_logits=True".to_owned();
+                return Err(OptionError::value(name, message));
+            }
+        }
+        if !(self.temperature > 0.0 && self.temperature.is_normal()) {
+            let message = format!(
+                "must be a positive normal number, got {}",
+                OptionValue::Float(self.temperature)
+            );
+            return Err(OptionError::value("temperature", message));
         }
         Ok(())
+    }
+
+    /// `z / T`.
+    #[inline(always)]
+    fn tempered(&self, z: Twofold) -> Twofold {
+        let InverseTemperature { high, low } = self.inverse_temperature;
+        if self.temperature == 1.0 {
+            z
+        } else {
+            z.times(Twofold { high, low })
+        }
     }
 
     /// `1 - s`.
@@ -123,6 +151,8 @@ macro_rules! class_loss {
                     label_smoothing: self.label_smoothing,
                     z_loss: self.z_loss,
                     epsilon: self.epsilon,
+                    temperature: self.temperature,
+                    inverse_temperature: InverseTemperature::of(self.temperature),
                 }
             }
         }

@@ -5,12 +5,12 @@ use super::labels::{LabelBuffers, LabelSums, sum_row};
 use super::logits::{self, Derivatives, Label, Pending};
 use super::probabilities;
 use super::samples::{Survey, at};
-use super::twofold::Twofold;
 use crate::driver::operand::OperandMut;
 use crate::driver::rows::{Row, for_each_row_range};
 use crate::lanes::Token;
 use crate::level::{Level, OnLevel};
 use crate::loss::options::OptionError;
+use crate::loss::twofold::Twofold;
 use crate::loss::{Batch, FirstRefusal, LossError, Reduction, Refusal, Request, Scale, Totals};
 use crate::reduction::exact::ExactSum;
 use crate::reduction::row_probabilities::{Scratch, fill, row_exponentials};
@@ -367,13 +367,14 @@ impl<S: Token> Pass<'_, S> {
         derivatives: Option<Derivatives<'_>>,
     ) -> Pending<T> {
         let (simd, y_pred) = (self.simd, &self.batch.y_pred);
+        let temperature = self.settings.inverse_temperature;
         if let Label::Class(_, logit) = label {
             sums.labels = Twofold::from(1.0);
             sums.products = Twofold::from(logit);
             sums.besides_infinity = logit != f64::INFINITY;
         }
         let Some(derivatives) = derivatives else {
-            let statistics = row_statistics(simd, y_pred, row, &mut worker.scratch.x);
+            let statistics = row_statistics(simd, y_pred, row, temperature, &mut worker.scratch.x);
             return Pending { statistics, sums };
         };
         // The gradient's place is free until it is written, but not for a Hessian to be made as well.
@@ -381,7 +382,8 @@ impl<S: Token> Pass<'_, S> {
             .hessian
             .is_none()
             .then_some(derivatives.gradient);
-        let exponentials = row_exponentials(simd, y_pred, row, place, &mut worker.scratch);
+        let exponentials =
+            row_exponentials(simd, y_pred, row, temperature, place, &mut worker.scratch);
         logits::differentiate(
             simd,
             (&self.settings, self.batch),

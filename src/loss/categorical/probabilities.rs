@@ -6,11 +6,11 @@
 use super::Settings;
 use super::labels::{LabelBuffers, LabelSums, clip, negative_log};
 use super::logits::{Derivatives, Label};
-use super::twofold::Twofold;
 use crate::driver::elementwise::canonical_nan;
 use crate::driver::rows::{Row, for_each_vector, read_block, reserve};
 use crate::lanes::Token;
 use crate::loss::Batch;
+use crate::loss::twofold::Twofold;
 use crate::reduction::row_probabilities::fill;
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;

@@ -1,0 +1,85 @@
+//! Scalars in two parts, for what is done once a row.
+
+/// The unevaluated sum `high + low`. A number that is not finite has no low part.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Twofold {
+    pub(crate) high: f64,
+    pub(crate) low: f64,
+}
+
+impl From<f64> for Twofold {
+    #[inline(always)]
+    fn from(high: f64) -> Self {
+        Self { high, low: 0.0 }
+    }
+}
+
+impl Twofold {
+    #[inline(always)]
+    pub(crate) fn new(high: f64, low: f64) -> Self {
+        let sum = high + low;
+        if sum.is_finite() {
+            Self {
+                high: sum,
+                low: low - (sum - high),
+            }
+        } else {
+            // Of a sum that overflowed, or was infinite, the rest is NaN.
+            Self::from(if high.is_finite() { sum } else { high })
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn plus(self, other: Self) -> Self {
+        let sum = self.high + other.high;
+        let part = sum - self.high;
+        let error = (self.high - (sum - part)) + (other.high - part);
+        Self::new(sum, error + (self.low + other.low))
+    }
+
+    #[inline(always)]
+    pub(crate) fn minus(self, other: Self) -> Self {
+        self.plus(Self {
+            high: -other.high,
+            low: -other.low,
+        })
+    }
+
+    #[inline(always)]
+    pub(crate) fn times(self, other: Self) -> Self {
+        let product = self.high * other.high;
+        let error = self.high.mul_add(other.high, -product);
+        let low = self
+            .high
+            .mul_add(other.low, self.low.mul_add(other.high, error));
+        Self::new(product, low)
+    }
+
+    /// The quotient; one that is not finite has no low part.
+    #[inline(always)]
+    pub(crate) fn over(self, divisor: Self) -> Self {
+        let quotient = self.high / divisor.high;
+        let remainder = (-quotient).mul_add(divisor.high, self.high);
+        let remainder = (-quotient).mul_add(divisor.low, remainder + self.low);
+        let low = remainder / divisor.high;
+        // An infinite divisor leaves no remainder to speak of.
+        Self::new(quotient, if low.is_finite() { low } else { 0.0 })
+    }
+
+    /// The square root of a number that is not negative.
+    #[inline(always)]
+    pub(crate) fn sqrt(self) -> Self {
+        let root = self.high.sqrt();
+        if root == 0.0 || !root.is_finite() {
+            return Self::from(root);
+        }
+        let remainder = (-root).mul_add(root, self.high) + self.low;
+        Self::new(root, remainder / (root + root))
+    }
+
+    /// The sum of both parts, which is `high` but for rounding.
+    #[inline(always)]
+    pub(crate) fn rounded(self) -> f64 {
+        self.high + self.low
+    }
+}
