@@ -11,7 +11,7 @@ import json
 import sys
 
 import numpy as np
-from inputs import LOSSES, PARAMETERS, function, loss_class, loss_inputs, samples
+from inputs import KINDS, LOSSES, PARAMETERS, function, loss_class, loss_inputs, samples
 
 import actloss_rs as al
 
@@ -63,7 +63,9 @@ def digests(size: int) -> dict[str, str]:
                         y_true, y_pred, weight
                     )
                 ]
-                hessians = loss_class(name, **options).gradient_hessian(y_true, y_pred, weight)
+                hessians = ()
+                if KINDS[name].hessian:
+                    hessians = loss_class(name, **options).gradient_hessian(y_true, y_pred, weight)
                 found[f"{name}{options} {classes} {dtype.name}"] = digest(*results, *hessians)
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
@@ -126,25 +126,65 @@ def views(draw: st.DrawFn, dtype: Any, min_dims: int = 0) -> np.ndarray:
 
 # ----------------------------------------------------------------------------------------------- losses
 
-CLASSES = {
-    "mean_squared_error": "MeanSquaredError",
-    "binary_crossentropy": "BinaryCrossentropy",
-    "categorical_crossentropy": "CategoricalCrossentropy",
-    "sparse_categorical_crossentropy": "SparseCategoricalCrossentropy",
+
+class Kind(NamedTuple):
+    """What a loss is called with, and what of."""
+
+    cls: str
+    values: str
+    """One value for each of the "elements", "rows" along an axis, or "samples" of the first axis."""
+    y_true: str
+    """"numbers", "probabilities", "distributions" or "ids"."""
+    y_pred: str
+    """"numbers", "probabilities", or "either", by from_logits."""
+    hessian: bool = True
+
+
+KINDS = {
+    "mean_squared_error": Kind("MeanSquaredError", "elements", "numbers", "numbers"),
+    "binary_crossentropy": Kind("BinaryCrossentropy", "elements", "probabilities", "either"),
+    "categorical_crossentropy": Kind("CategoricalCrossentropy", "rows", "distributions", "either"),
+    "sparse_categorical_crossentropy": Kind("SparseCategoricalCrossentropy", "rows", "ids", "either"),
+    "kl_divergence": Kind("KLDivergence", "rows", "distributions", "either"),
+    "categorical_focal_crossentropy": Kind("CategoricalFocalCrossentropy", "rows", "distributions", "either"),
+    "categorical_hinge": Kind("CategoricalHinge", "rows", "distributions", "numbers"),
+    "multi_margin": Kind("MultiMargin", "rows", "ids", "numbers"),
+    "cosine_similarity": Kind("CosineSimilarity", "rows", "numbers", "numbers", hessian=False),
+    "dice": Kind("Dice", "samples", "probabilities", "probabilities", hessian=False),
+    "tversky": Kind("Tversky", "samples", "probabilities", "probabilities", hessian=False),
 }
 
+CLASSES = {name: kind.cls for name, kind in KINDS.items()}
+
 LOSSES = [
-    (name, {"from_logits": logits} if name != "mean_squared_error" else {})
-    for name in CLASSES
-    for logits in ((False, True) if name != "mean_squared_error" else (False,))
+    (name, {"from_logits": logits} if kind.y_pred == "either" else {})
+    for name, kind in KINDS.items()
+    for logits in ((False, True) if kind.y_pred == "either" else (False,))
 ]
-"""Each loss on probabilities and on logits."""
+"""Each loss on probabilities and on logits, if it takes both."""
 
 LOSS_IDS = [name + ("-logits" if options.get("from_logits") else "") for name, options in LOSSES]
 
+CROSSENTROPIES = ["categorical_crossentropy", "sparse_categorical_crossentropy"]
+"""Those with all the options."""
+
 
 def over_axis(name: str) -> bool:
-    return "categorical" in name
+    return KINDS[name].values == "rows"
+
+
+def by_elements(name: str) -> bool:
+    return KINDS[name].values == "elements"
+
+
+def takes_ids(name: str) -> bool:
+    return KINDS[name].y_true == "ids"
+
+
+def on_probabilities(name: str, options: dict[str, Any]) -> bool:
+    """Whether y_pred must lie in [0, 1]."""
+    y_pred = KINDS[name].y_pred
+    return y_pred == "probabilities" or (y_pred == "either" and not options.get("from_logits"))
 
 
 def loss_class(name: str, **options: Any) -> Any:
@@ -159,19 +199,20 @@ def loss_inputs(
     seed: int = 0,
 ) -> tuple[Any, Any]:
     """Random y_true and y_pred of a loss; classes lie along the last axis."""
+    kind = KINDS[name]
     rng = np.random.default_rng(seed)
     x = rng.normal(0, 3, shape)
-    if name == "mean_squared_error":
+    if kind.y_true == "numbers":
         return (x + rng.normal(0, 1, shape)).astype(dtype), x.astype(dtype)
-    if name == "sparse_categorical_crossentropy":
+    if kind.y_true == "ids":
         y = rng.integers(0, shape[-1], shape[:-1])
-    elif name == "categorical_crossentropy":
+    elif kind.y_true == "distributions":
         y = rng.dirichlet(np.ones(shape[-1]), shape[:-1])
         one_hot = np.eye(shape[-1])[rng.integers(0, shape[-1], shape[:-1])]
-        y = np.where(rng.random((*shape[:-1], 1)) < 0.5, one_hot, y)
+        y = np.where(rng.random((*shape[:-1], 1)) < 0.5, one_hot, np.minimum(y, 1))
     else:
         y = np.where(rng.random(shape) < 0.3, rng.random(shape), rng.random(shape) < 0.5)
-    if from_logits:
+    if not on_probabilities(name, {"from_logits": from_logits}):
         return y, x.astype(dtype)
     p = 1 / (1 + np.exp(-x))
     if over_axis(name):
@@ -181,5 +222,7 @@ def loss_inputs(
 
 def none_shape(name: str, shape: tuple[int, ...], axis: int = -1) -> tuple[int, ...]:
     """The shape of the "none" values."""
+    if KINDS[name].values == "samples":
+        return shape[:1]
     axis %= len(shape)
     return shape[:axis] + shape[axis + 1 :] if over_axis(name) else shape

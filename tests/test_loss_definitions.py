@@ -13,6 +13,9 @@ from actloss_rs import _core
 VALUES = {bool: [True], int: [3, -2, 1], float: [0.25, 0.125, 0.5], type(None): [2]}
 """Values for options with defaults of these types, a different one for each."""
 
+OF_OPTION = {"p": [2, 1]}
+"""Values for options that take no others."""
+
 NEED_LOGITS = {"z_loss", "temperature"}
 
 
@@ -42,7 +45,7 @@ def test_options_and_defaults(name):
 @pytest.mark.parametrize("name", _core.losses)
 def test_options_arrive_where_they_belong(name):
     for option, default in _core.losses[name].items():
-        for value in VALUES[type(default)]:
+        for value in OF_OPTION.get(option, VALUES[type(default)]):
             options = {option: value} | ({"from_logits": True} if option in NEED_LOGITS else {})
             loss = class_of(name)(**options)
             for other, other_default in _core.losses[name].items():

@@ -6,10 +6,11 @@ import inspect
 import math
 import pickle
 
+import mpmath
 import numpy as np
 import pytest
 import reference_losses
-from inputs import CLASSES, LOSS_IDS, LOSSES, loss_class, loss_inputs, none_shape
+from inputs import CLASSES, CROSSENTROPIES, LOSS_IDS, LOSSES, loss_class, loss_inputs, none_shape
 from reference import ulp_error
 
 import actloss_rs as al
@@ -33,14 +34,14 @@ def test_values(name, options, shape, dtype):
     for reduction in ("sum", "mean", "sum_over_batch_size"):
         value = getattr(al, name)(y_true, y_pred, reduction=reduction, **options)
         assert type(value) is np.float64
-        relative = abs(value - terms.reduced(reduction)) / max(abs(terms.reduced(reduction)), 1e-300)
-        assert relative <= 3 * np.finfo(none.dtype).eps
+        size = mpmath.fsum(abs(terms.values).ravel()) / terms.divisor(reduction)
+        assert abs(value - terms.reduced(reduction)) <= 3 * np.finfo(none.dtype).eps * size
     assert getattr(al, name)(y_true, y_pred, **options) == getattr(al, name)(
         y_true, y_pred, reduction="mean", **options
     )
 
 
-@pytest.mark.parametrize("name", ["categorical_crossentropy", "sparse_categorical_crossentropy"])
+@pytest.mark.parametrize("name", CROSSENTROPIES)
 @pytest.mark.parametrize("scale", [0.01, 3.0, 40.0])
 @pytest.mark.parametrize("classes", [2, 17, 64, 65, 1000, 2500])
 def test_rows_of_logits_of_any_length_and_width(name, scale, classes, dtype):
@@ -216,6 +217,8 @@ def test_weights_that_sum_to_zero(name, options):
 
 @EACH
 def test_hessians_of_the_textbook(name, options):
+    if name not in {"mean_squared_error", "binary_crossentropy", *CROSSENTROPIES}:
+        pytest.skip("tested with its own oracle")
     y_true, y_pred = loss_inputs(name, (4, 3), **options)
     _, h = loss_class(name, **options).gradient_hessian(y_true, y_pred)
     if name == "mean_squared_error":

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from inputs import LOSS_IDS, LOSSES, bits, layouts, loss_class, loss_inputs
+from inputs import (
+    CLASSES,
+    KINDS,
+    LOSS_IDS,
+    LOSSES,
+    bits,
+    layouts,
+    loss_class,
+    loss_inputs,
+    on_probabilities,
+    over_axis,
+    takes_ids,
+)
 
 import actloss_rs as al
 
@@ -46,7 +58,7 @@ def test_out_is_y_pred(name, options, reduction, layout):
 @EACH
 def test_out_is_y_pred_along_the_first_axis(name, options):
     y_true, y_pred = loss_inputs(name, (40, 8), **options)
-    if "categorical" in name:
+    if over_axis(name):
         options = {**options, "axis": 0}
         y_pred = np.ascontiguousarray(y_pred.T)
         y_true = np.ascontiguousarray(np.asarray(y_true).T)
@@ -77,7 +89,7 @@ def test_y_pred_in_another_order(name, options):
     assert (y_pred == 0.5).all()
 
 
-@pytest.mark.parametrize("name", ["mean_squared_error", "binary_crossentropy", "categorical_crossentropy"])
+@pytest.mark.parametrize("name", [name for name in CLASSES if not takes_ids(name)])
 def test_overlap_with_y_true(name):
     y_true, y_pred = loss_inputs(name, (6, 8))
     y_true = y_true.astype(np.float64)
@@ -139,10 +151,10 @@ def wrong_calls():
 
     for (name, options), case in zip(LOSSES, LOSS_IDS, strict=True):
         yield pytest.param(name, options, negative, "sample_weight", id=f"{case}-weight")
-        if name != "mean_squared_error":
+        if KINDS[name].y_true != "numbers":
             yield pytest.param(name, options, label, "y_true", id=f"{case}-label")
-            if not options["from_logits"]:
-                yield pytest.param(name, options, probability, "y_pred", id=f"{case}-probability")
+        if on_probabilities(name, options):
+            yield pytest.param(name, options, probability, "y_pred", id=f"{case}-probability")
 
 
 @pytest.mark.parametrize(("name", "options", "spoil", "argument"), list(wrong_calls()))

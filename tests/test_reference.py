@@ -288,6 +288,36 @@ CASES = {
             "sample_weight": [1, 2, 0, 4],
         },
     ),
+    "kl divergence": (reference_losses.LOSSES["kl_divergence"], PROBABILITIES, PROBABILITIES[::-1], {}),
+    "kl divergence logits": (
+        reference_losses.LOSSES["kl_divergence"],
+        PROBABILITIES,
+        LOGITS,
+        {"from_logits": True, "axis": 0},
+    ),
+    "focal": (
+        reference_losses.LOSSES["categorical_focal_crossentropy"],
+        PROBABILITIES,
+        PROBABILITIES[::-1],
+        {"label_smoothing": 0.125, "alpha": [1, 2, 0.5, 4]},
+    ),
+    "focal logits": (
+        reference_losses.LOSSES["categorical_focal_crossentropy"],
+        PROBABILITIES,
+        LOGITS,
+        {"from_logits": True, "gamma": 1.5, "label_smoothing": 0.125},
+    ),
+    "categorical hinge": (reference_losses.LOSSES["categorical_hinge"], PROBABILITIES, LOGITS, {}),
+    "multi margin": (reference_losses.LOSSES["multi_margin"], [3, 0, 1], LOGITS, {"ignore_class": 0}),
+    "multi margin squared": (reference_losses.LOSSES["multi_margin"], [3, 0, 1], LOGITS, {"p": 2}),
+    "cosine similarity": (reference_losses.LOSSES["cosine_similarity"], LOGITS[::-1], LOGITS, {}),
+    "dice": (reference_losses.LOSSES["dice"], PROBABILITIES, PROBABILITIES[::-1], {"smooth": 1.0}),
+    "tversky": (
+        reference_losses.LOSSES["tversky"],
+        PROBABILITIES,
+        PROBABILITIES[::-1],
+        {"alpha": 0.25, "beta": 2.0},
+    ),
 }
 CASES["categorical logits"][3]["class_weight"] = [1, 2, 0.5]
 
@@ -304,6 +334,8 @@ def test_loss_derivatives_are_those_of_the_values(case, reduction):
         def slope(x, i=i):
             return loss(y_true, x, **options).gradient[i]
 
+        if terms.hessian[i] != terms.hessian[i]:  # there is none by elements
+            continue
         numerical = reference.finite_difference(slope, y_pred)[i]
         assert float(terms.hessian[i]) == pytest.approx(numerical, rel=1e-5, abs=1e-9)
 

@@ -46,8 +46,16 @@ from actloss_rs.decision import predict_binary as predict_binary
 from actloss_rs.evaluation import evaluate as evaluate
 from actloss_rs.losses import binary_crossentropy as binary_crossentropy
 from actloss_rs.losses import categorical_crossentropy as categorical_crossentropy
+from actloss_rs.losses import categorical_focal_crossentropy as categorical_focal_crossentropy
+from actloss_rs.losses import categorical_hinge as categorical_hinge
+from actloss_rs.losses import cosine_similarity as cosine_similarity
+from actloss_rs.losses import dice as dice
+from actloss_rs.losses import kl_divergence as kl_divergence
 from actloss_rs.losses import mean_squared_error as mean_squared_error
+from actloss_rs.losses import multi_margin as multi_margin
 from actloss_rs.losses import sparse_categorical_crossentropy as sparse_categorical_crossentropy
+from actloss_rs.losses import tversky as tversky
+from actloss_rs.scoring import token_log_probs as token_log_probs
 from actloss_rs.threads import num_threads as num_threads
 from actloss_rs.threads import simd_level as simd_level
 
@@ -61,7 +69,11 @@ __all__ = [
     "backward",
     "binary_crossentropy",
     "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_hinge",
     "celu",
+    "cosine_similarity",
+    "dice",
     "elu",
     "erf",
     "evaluate",
@@ -76,6 +88,7 @@ __all__ = [
     "hard_silu",
     "hard_swish",
     "hard_tanh",
+    "kl_divergence",
     "leaky_relu",
     "log1p",
     "log_sigmoid",
@@ -84,6 +97,7 @@ __all__ = [
     "losses",
     "mean_squared_error",
     "mish",
+    "multi_margin",
     "num_threads",
     "predict_binary",
     "prelu",
@@ -110,4 +124,6 @@ __all__ = [
     "tanh_shrink",
     "threshold",
     "thresholded_relu",
+    "token_log_probs",
+    "tversky",
 ]

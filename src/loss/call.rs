@@ -17,6 +17,17 @@ pub enum Labels {
     Distribution,
     /// A class id for each row along `axis`. Shape of `y_pred` without that axis.
     ClassIds,
+    /// One number for each element of `y_pred`, and one value of the loss for each index of the first
+    /// axis: for all elements over the other axes.
+    Samples,
+}
+
+impl Labels {
+    /// Whether [`super::Loss::axis`] is the axis of a row's elements.
+    #[must_use]
+    pub fn along_axis(self) -> bool {
+        matches!(self, Self::Distribution | Self::ClassIds)
+    }
 }
 
 /// The arrays of one call. Positions are linear, in C order, with the class axis last.

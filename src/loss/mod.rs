@@ -3,7 +3,7 @@
 //! To add an elementwise loss: declare it with its options and implement [`ElementwiseLoss`] in its
 //! family's file, and put the type in [`losses!`] below. Every dtype, layout, SIMD level and thread
 //! count, the exact reductions, weights, gradients into `out`, checks, and the metric follow from that.
-//! A loss over an axis implements [`Loss`] on its own.
+//! So it is for a loss with one value for each row: see `rows`.
 //!
 //! A loss is the struct of its options ([`Options`]). A call of it is a [`Batch`] of operands and a
 //! [`Request`]; it gives exact [`Totals`], which a [`Reduction`] turns into the value, and which merge
@@ -12,11 +12,17 @@
 mod binary;
 mod call;
 mod categorical;
+mod categorical_focal;
+mod class_margin;
 pub mod decision;
+mod divergence;
 mod elementwise;
 mod options;
+mod overlap;
 mod reduction;
 mod regression;
+mod rows;
+mod similarity;
 pub mod state;
 #[cfg(test)]
 mod tests;
@@ -25,10 +31,15 @@ mod twofold;
 pub use binary::BinaryCrossentropy;
 pub use call::{Argument, Batch, FirstRefusal, Found, Labels, LossError, Refusal, Request};
 pub use categorical::{CategoricalCrossentropy, SparseCategoricalCrossentropy};
+pub use categorical_focal::CategoricalFocalCrossentropy;
+pub use class_margin::{CategoricalHinge, MultiMargin};
+pub use divergence::KlDivergence;
 pub use elementwise::{Element, ElementwiseLoss, Formula, Kernel, UnitInterval};
-pub use options::{OptionError, OptionType, OptionValue, Options, check_range};
+pub use options::{ForEachClass, OptionError, OptionType, OptionValue, Options, check_range};
+pub use overlap::{Dice, Tversky};
 pub use reduction::{Reduction, Scale, Totals};
 pub use regression::MeanSquaredError;
+pub use similarity::CosineSimilarity;
 
 pub(crate) use options::define_loss;
 
@@ -42,6 +53,13 @@ macro_rules! losses {
             SparseCategoricalCrossentropy,
             MeanSquaredError,
             BinaryCrossentropy,
+            KlDivergence,
+            CategoricalFocalCrossentropy,
+            CategoricalHinge,
+            MultiMargin,
+            CosineSimilarity,
+            Dice,
+            Tversky,
         }
     };
 }
@@ -73,6 +91,12 @@ pub trait Loss: Described + Send + Sync {
     /// number for all), and becomes [`Batch::parameter`].
     fn per_label(&self) -> Option<(&'static str, &[f64])> {
         None
+    }
+
+    /// Whether [`Request::GradientHessian`] may be asked for: the second derivatives are those of single
+    /// elements.
+    fn has_hessian(&self) -> bool {
+        true
     }
 
     /// Evaluate a batch: the totals, and into the request's arrays what it asks for.

@@ -137,6 +137,38 @@ impl OptionType for Vec<f64> {
     }
 }
 
+/// One number for each class, or one for all.
+#[derive(Clone, Debug)]
+pub struct ForEachClass(Vec<f64>);
+
+impl ForEachClass {
+    /// The numbers; a single one is for all classes.
+    #[must_use]
+    pub fn numbers(&self) -> &[f64] {
+        &self.0
+    }
+}
+
+impl From<f64> for ForEachClass {
+    fn from(number: f64) -> Self {
+        Self(vec![number])
+    }
+}
+
+impl OptionType for ForEachClass {
+    const EXPECTED: &'static str = Vec::<f64>::EXPECTED;
+
+    fn from_value(value: &OptionValue) -> Option<Self> {
+        Vec::from_value(value).map(Self)
+    }
+    fn to_value(&self) -> OptionValue {
+        match self.0[..] {
+            [number] => OptionValue::Float(number),
+            _ => OptionValue::Floats(self.0.clone()),
+        }
+    }
+}
+
 impl<T: OptionType> OptionType for Option<T> {
     const EXPECTED: &'static str = T::EXPECTED;
 

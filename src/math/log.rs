@@ -98,8 +98,8 @@ pub fn log<S: Token, V: Lanes<S>>(simd: S, x: V) -> V {
     inside.select(y, limit)
 }
 
-/// `log(x + x_low) = high + low` for any `x` from 0 to infinity, `x_low` being what rounding cut off it;
-/// the error is about `2^-29` (`f32`) or `2^-58` (`f64`), relative to it. `high` is not the rounded sum.
+/// `log(x + x_low) = high + low`, normalised, for any `x` from 0 to infinity, `x_low` being what rounding
+/// cut off it; the error is about `2^-29` (`f32`) or `2^-58` (`f64`), relative to it.
 #[inline(always)]
 pub fn log_parts<S: Token, V: Lanes<S>>(simd: S, x: V, x_low: V) -> (V, V) {
     let zero = V::lit(simd, 0.0);
@@ -114,6 +114,7 @@ pub fn log_parts<S: Token, V: Lanes<S>>(simd: S, x: V, x_low: V) -> (V, V) {
     let moderate = split.k.simd_lt(V::lit(simd, 100.0));
     let f_low = moderate.select(f_low, zero);
     let (high, low) = log_scaled(simd, split.fraction, f_low, split.k + shift);
+    let (high, low) = fast_two_sum(high, low);
     let limit = x.simd_eq(zero).select(-infinity, infinity);
     let inside = x.simd_gt(zero) & x.simd_lt(infinity);
     (inside.select(high, limit), inside.select(low, zero))

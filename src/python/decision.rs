@@ -56,6 +56,7 @@ fn above_threshold<'py>(
                 prediction: "y_pred",
                 sample_weight: None,
                 samples: y_pred.shape(),
+                takes_logits: true,
                 axis: None,
             },
         )),

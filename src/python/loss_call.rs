@@ -7,7 +7,7 @@ use crate::driver::operand::Operand;
 use crate::dtype::Dtype;
 use crate::level::Level;
 use crate::loss::{Batch, Labels, Loss, Reduction, Request, Totals};
-use pyo3::exceptions::{PyRuntimeWarning, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyNotImplementedError, PyRuntimeWarning, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use std::cell::RefCell;
 
@@ -60,10 +60,13 @@ impl<'py> Arguments<'py> {
             Labels::Distribution | Labels::ClassIds => {
                 class_axis(loss.axis(), y_pred.shape(), prediction)?
             }
+            Labels::Samples => (0, elements_of_sample(y_pred.shape(), prediction)?),
         };
         let mut samples = y_pred.shape().to_vec();
-        if labels != Labels::Elements {
+        if labels.along_axis() {
             samples.remove(axis);
+        } else if labels == Labels::Samples {
+            samples.truncate(1);
         }
         let promoted = loss.promotes() && y_true.dtype == Dtype::Float64 && !y_true.weak;
         let double = !y_pred.dtype.is_float() || y_pred.dtype == Dtype::Float64 || promoted;
@@ -92,8 +95,8 @@ impl<'py> Arguments<'py> {
         let prediction = self.prediction;
         match self.labels {
             Labels::Elements if y_true.is_empty() || y_true == y_pred => Ok(()),
-            Labels::Distribution if y_true == y_pred => Ok(()),
-            Labels::Elements | Labels::Distribution => {
+            Labels::Distribution | Labels::Samples if y_true == y_pred => Ok(()),
+            Labels::Elements | Labels::Distribution | Labels::Samples => {
                 let column = |a: &[usize], b: &[usize]| match (a, b) {
                     (&[n], &[m, 1]) | (&[m, 1], &[n]) => n == m,
                     _ => false,
@@ -162,7 +165,7 @@ impl<'py> Arguments<'py> {
     /// An array of `y_pred`'s shape, with the class axis moved to the end.
     fn rows(&self, array: &Array<'py>) -> (Vec<usize>, Vec<isize>) {
         let mut layout = (array.shape().to_vec(), array.strides().to_vec());
-        if self.labels != Labels::Elements {
+        if self.labels.along_axis() {
             layout.0[self.axis..].rotate_left(1);
             layout.1[self.axis..].rotate_left(1);
         }
@@ -182,7 +185,7 @@ impl<'py> Arguments<'py> {
                 unsafe { self.y_true.operand(&shape, &nowhere) }
             }
             // An axis of length 1 does not change the order of the elements.
-            Labels::Elements | Labels::ClassIds => {
+            Labels::Elements | Labels::ClassIds | Labels::Samples => {
                 // SAFETY: the array's own layout.
                 unsafe {
                     self.y_true
@@ -296,7 +299,8 @@ impl<'py> Arguments<'py> {
                     prediction: self.prediction,
                     sample_weight: self.sample_weight.as_ref(),
                     samples: &self.samples,
-                    axis: (self.labels != Labels::Elements).then_some(self.axis),
+                    takes_logits: loss.option_names().contains(&"from_logits"),
+                    axis: self.labels.along_axis().then_some(self.axis),
                 },
             )),
             (Ok(totals), None) => Ok(totals),
@@ -377,6 +381,12 @@ impl<'py> Arguments<'py> {
         py: Python<'py>,
         loss: &dyn Loss,
     ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        if !loss.has_hessian() {
+            return Err(PyNotImplementedError::new_err(format!(
+                "{} has no Hessian by elements: each second derivative depends on the whole sample",
+                loss.name()
+            )));
+        }
         let gradient = Array::empty(py, self.y_pred.shape(), self.computation)?;
         let hessian = Array::empty(py, self.y_pred.shape(), self.computation)?;
         let (shape, strides) = self.rows(&gradient);
@@ -446,4 +456,19 @@ fn class_axis(axis: i64, shape: &[usize], prediction: &str) -> PyResult<(usize, 
         ))),
         classes => Ok((from_zero, classes)),
     }
+}
+
+/// How many elements a sample has, over all axes but the first.
+fn elements_of_sample(shape: &[usize], prediction: &str) -> PyResult<usize> {
+    let message = match shape {
+        [] => format!("{prediction} has no axes, but the first one is that of the samples"),
+        [_, rest @ ..] => match rest.iter().product() {
+            0 => format!(
+                "{prediction} has no elements in a sample: its shape is {}",
+                tuple(shape)
+            ),
+            elements => return Ok(elements),
+        },
+    };
+    Err(PyValueError::new_err(message))
 }

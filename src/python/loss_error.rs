@@ -14,6 +14,8 @@ pub(super) struct Context<'a, 'py> {
     pub(super) sample_weight: Option<&'a Array<'py>>,
     /// The shape of the per-sample values.
     pub(super) samples: &'a [usize],
+    /// Whether the loss has an option for logits.
+    pub(super) takes_logits: bool,
     /// The class axis of `y_pred`, if it has one.
     pub(super) axis: Option<usize>,
 }
@@ -40,14 +42,16 @@ pub(super) fn option_error(error: &OptionError) -> PyErr {
 fn refused(refusal: &Refusal, context: &Context<'_, '_>) -> String {
     let (name, element) = context.element(refusal);
     match refusal.found {
-        Found::OutsideUnitInterval(_) => match refusal.argument {
-            Argument::YPred => format!(
+        Found::OutsideUnitInterval(_) => match (refusal.argument, context.takes_logits) {
+            (Argument::YPred, true) => format!(
                 "{element} is not a probability in [0, 1]; if {name} holds logits, pass from_logits=True"
             ),
-            _ => format!(
+            (Argument::YPred, false) => format!("{element} is not in [0, 1]"),
+            (_, true) => format!(
                 "{element} is not a probability in [0, 1]; the order is (y_true, y_pred), and logits are \
                  for y_pred, with from_logits=True"
             ),
+            (_, false) => format!("{element} is not in [0, 1]; the order is (y_true, y_pred)"),
         },
         Found::NotANumber => format!("{element}: there is no decision on NaN"),
         Found::Negative(_) => format!("{element} is negative"),
@@ -69,7 +73,7 @@ impl Context<'_, '_> {
             Argument::YTrue => {
                 let index = match self.axis {
                     _ if self.y_true.shape().is_empty() => Vec::new(),
-                    None => unravel(position, self.samples),
+                    None => unravel(position, self.y_pred.shape()),
                     // Class ids: one for each sample, perhaps with an axis of length 1.
                     Some(axis) if matches!(refusal.found, Found::ClassId { .. }) => {
                         let mut index = unravel(position, self.samples);

@@ -20,6 +20,7 @@ KINDS: Mapping[str, str] = {
     "categorical_crossentropy": "class distributions",
     "categorical_focal_crossentropy": "class distributions",
     "categorical_hinge": "class distributions",
+    "kl_divergence": "class distributions",
     "binary_crossentropy": "decisions",
     "binary_focal_crossentropy": "decisions",
     "hinge": "decisions",

@@ -9,8 +9,10 @@ from actloss_rs._typing import Reduction
 
 __all__ = [
     "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
     "SparseCategoricalCrossentropy",
     "categorical_crossentropy",
+    "categorical_focal_crossentropy",
     "sparse_categorical_crossentropy",
 ]
 
@@ -269,4 +271,117 @@ def sparse_categorical_crossentropy(
         z_loss,
         epsilon,
         temperature,
+    )
+
+
+class CategoricalFocalCrossentropy(Loss):
+    """Cross-entropy in which a class counts the less, the better it is predicted; one value for each row.
+
+    ``-sum_c alpha_c y'_c (1 - p_c)**gamma log(p_c)``, where ``y'`` is ``(1 - label_smoothing) y +
+    label_smoothing / C`` and ``p`` is ``y_pred``, or ``softmax(y_pred)`` with ``from_logits=True``. With
+    ``gamma=0`` it is ``alpha`` times the cross-entropy.
+
+    Args:
+        alpha: Weight of the classes: a number, or one for each class.
+        gamma: How much less a class counts that is predicted well; not negative.
+        from_logits: Whether ``y_pred`` holds logits. Default: probabilities, as in Keras; they are used as
+            given, never renormalised.
+        axis: The axis of ``y_pred`` with the classes.
+        label_smoothing: From 0 to 1: how far labels are drawn to the uniform distribution.
+        epsilon: If positive, probabilities are clipped into ``[epsilon, 1 - epsilon]`` (Keras: 1e-7), where
+            the gradient is 0.
+        reduction: ``"mean"``, ``"sum"``, ``"sum_over_batch_size"`` or ``"none"``.
+
+    Called with one-hot labels or distributions ``y_true`` and predictions ``y_pred`` of equal shape; the
+    per-sample values have that shape without ``axis``.
+
+    Raises:
+        TypeError: an array is masked, from Dask, complex, or of no numeric type.
+        ValueError: the shapes differ; there are no classes; a label or probability is outside [0, 1]; a
+            weight is negative; an option is out of range. The message names the first position and the
+            value.
+
+    Example:
+        >>> loss = CategoricalFocalCrossentropy(alpha=1.0, reduction="none")
+        >>> loss([[1.0, 0.0], [1.0, 0.0]], [[0.5, 0.5], [0.96875, 0.03125]])
+        array([1.73286795e-01, 3.10045882e-05])
+
+    See also:
+        T.-Y. Lin et al., Focal Loss for Dense Object Detection, 2017. Keras renormalises probabilities,
+        which this does not.
+    """
+
+    __slots__ = ()
+
+    def __new__(
+        cls,
+        *,
+        alpha: ArrayLike = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        axis: int = -1,
+        label_smoothing: float = 0.0,
+        epsilon: float = 0.0,
+        reduction: Reduction = "mean",
+    ) -> Self:
+        return super().__new__(
+            cls,
+            "categorical_focal_crossentropy",
+            reduction,
+            alpha,
+            gamma,
+            from_logits,
+            axis,
+            label_smoothing,
+            epsilon,
+        )
+
+
+def categorical_focal_crossentropy(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    alpha: ArrayLike = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    axis: int = -1,
+    label_smoothing: float = 0.0,
+    epsilon: float = 0.0,
+    reduction: Reduction = "mean",
+    sample_weight: ArrayLike | None = None,
+) -> Any:
+    """Focal cross-entropy, ``-sum_c alpha_c y_c (1 - p_c)**gamma log(p_c)`` along ``axis``.
+
+    Args:
+        y_true: One-hot labels or distributions, of the shape of ``y_pred``.
+        y_pred: Probabilities, or logits with ``from_logits=True``.
+        alpha: Weight of the classes: a number, or one for each class.
+        gamma: How much less a class counts that is predicted well; not negative.
+        from_logits: Whether ``y_pred`` holds logits.
+        axis: The axis of ``y_pred`` with the classes.
+        label_smoothing: From 0 to 1: how far labels are drawn to the uniform distribution.
+        epsilon: If positive, probabilities are clipped into ``[epsilon, 1 - epsilon]`` (Keras: 1e-7), where
+            the gradient is 0.
+        reduction: ``"mean"`` (weighted), ``"sum"``, ``"sum_over_batch_size"`` or ``"none"``.
+        sample_weight: Weights of the samples or of leading axes, not negative.
+
+    Example:
+        >>> float(categorical_focal_crossentropy([[1, 0]], [[0.5, 0.5]], alpha=4.0))
+        0.6931471805599453
+
+    See also:
+        `actloss_rs.losses.CategoricalFocalCrossentropy`.
+    """
+    return evaluate_loss(
+        "categorical_focal_crossentropy",
+        y_true,
+        y_pred,
+        sample_weight,
+        reduction,
+        alpha,
+        gamma,
+        from_logits,
+        axis,
+        label_smoothing,
+        epsilon,
     )
