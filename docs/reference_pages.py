@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import shutil
+from collections.abc import Callable
 from operator import attrgetter
 from pathlib import Path
 
@@ -46,6 +47,17 @@ def image(file: str, name: str) -> list[str]:
     return [f".. image:: plots/{file}", f"   :alt: {name} and its derivative", "   :class: plot", ""]
 
 
+def bare_signature(function: Callable[..., object]) -> str:
+    """The parameters of a function and their defaults, without types and the keywords of a ufunc."""
+    signature = inspect.signature(function)
+    parameters = [
+        parameter.replace(annotation=parameter.empty)
+        for parameter in signature.parameters.values()
+        if parameter.kind is not parameter.VAR_KEYWORD
+    ]
+    return str(inspect.Signature(parameters))
+
+
 def activation(name: str, measured: dict[str, dict[str, str]]) -> list[str]:
     """The section of an activation."""
     lines = [*heading(name), f".. autofunction:: actloss_rs.{name}", ""]
@@ -53,9 +65,7 @@ def activation(name: str, measured: dict[str, dict[str, str]]) -> list[str]:
         lines += [f"Also called {', '.join(f'``{other}``' for other in others)}.", ""]
     if name in al.backward.__all__:
         gradient = getattr(al.backward, name)
-        signature = "(dy, x)"
-        if not isinstance(gradient, np.ufunc):
-            signature = re.sub(r", \*\*kwargs|: [^,=)]+| -> .*", "", str(inspect.signature(gradient)))
+        signature = "(dy, x)" if isinstance(gradient, np.ufunc) else bare_signature(gradient)
         lines += [f"Derivative: ``actloss_rs.backward.{name}{signature}``.", ""]
     lines += accuracy(name, measured)
     if plots.activation(name, FOLDER / "plots" / f"{name}.svg"):
