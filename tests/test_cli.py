@@ -91,7 +91,7 @@ def test_json_is_what_python_returns(files):
     result = al.evaluate(*files, loss=LOGITS[1], from_logits=True, metrics=["ece", "per_class_loss"])
     assert list(json.loads(out)) == list(result)
     for name, value in json.loads(out).items():
-        assert name in ("seconds", "rows_per_second") or value == result[name]
+        assert name in ("seconds", "rows_per_second", "bytes_per_second") or value == result[name]
 
 
 def test_json_has_no_numbers_that_are_none(tmp_path):
@@ -187,23 +187,6 @@ def test_the_bad_row(files):
     assert "10" in err
 
 
-def test_report(files, tmp_path):
-    metrics = "ece,confusion_matrix,per_class_loss,worst_3"
-    code, out, _ = actloss(
-        "evaluate", *files, *LOGITS, "--metrics", metrics, "--report", tmp_path / "report.html"
-    )
-    assert code == 0
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert out.split()[1] in page
-    assert page.count("<table>") == page.count("</table>") == 6
-    assert "<svg" in page
-    assert "http" not in page
-    code, out, err = actloss("evaluate", *files, *LOGITS, "--report", tmp_path / "none" / "report.html")
-    assert code == 2
-    assert out.startswith("loss ")
-    assert "No such file" in err
-
-
 def test_help_and_version():
     code, out, _ = actloss("--version")
     assert (code, out) == (0, al.__version__ + "\n")
@@ -275,5 +258,9 @@ def test_progress_on_a_terminal_and_control_c(tmp_path):
     assert run.returncode == 130
     assert out == b""
     assert b"evaluating" in shown
+    assert b"MB/s" in shown
     assert b"actloss: interrupted after " in shown
+    assert f"saved in {tmp_path / 'state'}; the same command goes on from there".encode() in shown
+    rows = json.loads((tmp_path / "state").read_bytes())["state"]["rows"]
+    assert f"interrupted after {rows} of".encode() in shown
     assert b"Traceback" not in shown

@@ -15,8 +15,10 @@ import sklearn.metrics
 
 import actloss_rs as al
 from actloss_rs.evaluation import SCHEMA, DataError, Evaluation
+from actloss_rs.evaluation.blocks import Block
 
 ALL = ["top_3_accuracy", "brier", "ece", "confusion_matrix", "per_class_loss", "worst_4"]
+CLOCK = {"seconds", "rows_per_second", "bytes_per_second"}
 SPARSE = {"loss": "sparse_categorical_crossentropy", "from_logits": True}
 
 
@@ -32,7 +34,8 @@ def data(rows=1000, classes=10, seed=0):
 def untimed(result):
     """The result as text, without what the clock says."""
     assert result["rows_per_second"] > 0
-    return json.dumps({k: v for k, v in result.items() if k not in ("seconds", "rows_per_second")})
+    assert result["bytes_per_second"] >= 0
+    return json.dumps({key: value for key, value in result.items() if key not in CLOCK})
 
 
 # --- figures
@@ -60,7 +63,10 @@ def test_against_scikit_learn(weighted):
     assert result["confusion_matrix"] == sklearn.metrics.confusion_matrix(y, predicted).tolist()
     none = al.sparse_categorical_crossentropy(y, z, from_logits=True, reduction="none", sample_weight=w)
     worst = sorted(range(1000), key=lambda row: (-none[row], row))[:4]
-    assert result["worst"] == [{"row": row, "loss": float(none[row])} for row in worst]
+    assert result["worst"] == [
+        {"row": row, "loss": float(none[row]), "label": int(y[row]), "predicted": int(predicted[row])}
+        for row in worst
+    ]
     for entry in result["per_class_loss"]:
         rows = y == entry["class"]
         alone = al.sparse_categorical_crossentropy(
@@ -105,7 +111,7 @@ def test_one_hot_and_ids_agree_to_the_last_bit():
     of_one_hot = al.evaluate(
         one_hot, z, loss="categorical_crossentropy", from_logits=True, metrics=ALL, sample_weight=weight
     )
-    for name in of_ids.keys() - {"loss_name", "loss_options", "seconds", "rows_per_second"}:
+    for name in of_ids.keys() - {"loss_name", "loss_options"} - CLOCK:
         assert of_ids[name] == of_one_hot[name], name
 
 
@@ -218,9 +224,9 @@ def test_blocks_of_ones_own():
     cuts = [0, 1, 1, 17, 500, 1000]
     blocks = ((y[a:b], z[a:b], weight[a:b]) for a, b in pairwise(cuts))
     assert untimed(al.evaluate(blocks, **SPARSE, metrics=ALL)) == whole
-    with pytest.raises(TypeError, match="not 1 parts"):
+    with pytest.raises(TypeError, match="not a sequence of 1 parts"):
         al.evaluate([(y,)], **SPARSE)
-    with pytest.raises(DataError, match="1000 rows of y_true and 999 of y_pred"):
+    with pytest.raises(DataError, match="999 rows of y_pred and 1000 of y_true"):
         al.evaluate([(y, z[1:])], **SPARSE)
 
 
@@ -228,12 +234,12 @@ def test_merging_is_one_pass():
     y, z, weight = data()
     loss = al.losses.SparseCategoricalCrossentropy(from_logits=True)
     whole = Evaluation(loss, ALL)
-    whole.update(0, y, z, weight)
+    whole.update(Block(0, y, z, weight))
     parts = []
     for start in (600, 0, 999, 300):
         rows = slice(start, {600: 999, 0: 300, 999: 1000, 300: 600}[start])
         parts.append(Evaluation(loss, ALL))
-        parts[-1].update(start, y[rows], z[rows], weight[rows])
+        parts[-1].update(Block(start, y[rows], z[rows], weight[rows]))
     merged = Evaluation(loss, ALL)
     parts[1].merge(parts[2])
     for each in (parts[0], parts[3], parts[1]):
@@ -264,7 +270,7 @@ class Stop(BaseException):
 
 
 def stop_after(rows):
-    def progress(done, total):
+    def progress(done, total, row_bytes):
         assert total == 1000
         if done >= rows:
             raise Stop
@@ -285,23 +291,36 @@ def test_a_stopped_evaluation_goes_on(tmp_path):
     seen = []
     result = al.evaluate(*paths, **keywords, checkpoint=checkpoint, progress=lambda *at: seen.append(at))
     assert 700 < seen[0][0] < 800
-    assert seen[-1] == (1000, 1000)
+    assert seen[-1] == (1000, 1000, 56)
     assert untimed(result) == untimed(al.evaluate(*paths, **keywords))
     # What is done is not done again.
     again = al.evaluate(*paths, **keywords, checkpoint=checkpoint, progress=stop_after(0))
     assert again["loss"] == result["loss"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["state", "w.npy", "y.npy", "z.npy"]
     # It is of these data, this loss and these metrics.
-    for other in ({"label_smoothing": 0.1}, {"metrics": ["ece"]}, {"sample_weight": None}):
-        with pytest.raises(DataError, match="checkpoint of other data, another loss or other metrics"):
+    for other, what in (
+        ({"label_smoothing": 0.1}, "loss"),
+        ({"metrics": ["ece"]}, "metrics"),
+        ({"sample_weight": None}, "data"),
+        ({"group_by": paths[0]}, "data"),
+        ({"on_bad_row": "skip"}, "treatment of bad rows"),
+    ):
+        with pytest.raises(DataError, match=f"checkpoint of an evaluation with another {what}$"):
             al.evaluate(*paths, **{**keywords, **other}, checkpoint=checkpoint)
     np.save(paths[1], z + 1)
-    with pytest.raises(DataError, match="checkpoint of other data"):
+    with pytest.raises(DataError, match="evaluation with another data"):
         al.evaluate(*paths, **keywords, checkpoint=checkpoint)
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda b: b"", lambda b: b[:-30], lambda b: b.replace(b'"rows": 1', b'"rows": 2')]
+    "damage",
+    [
+        lambda b: b"",
+        lambda b: b[:-30],
+        lambda b: b.replace(b'"rows": 1', b'"rows": 2'),
+        lambda b: b"[1, 2]",
+        lambda b: b'{"format": "of another program"}',
+    ],
 )
 def test_a_damaged_checkpoint_is_refused(damage, tmp_path):
     y, z, _ = data()
@@ -387,7 +406,10 @@ def test_bad_rows_are_skipped_when_asked():
         keywords["block_bytes"] = block_bytes
         result = al.evaluate(y, z, **keywords, sample_weight=weight, on_bad_row="skip")
         assert (result["rows"], result["skipped_rows"]) == (995, 5)
-        for name in expected.keys() - {"skipped_rows", "seconds", "rows_per_second"}:
+        assert [entry["row"] for entry in result["bad_rows"]] == bad
+        assert "y_true[3] = -1 is not a class id" in result["bad_rows"][1]["reason"]
+        assert result["bad_rows"][3]["reason"] == "its loss is NaN"
+        for name in expected.keys() - {"skipped_rows"} - CLOCK:
             assert result[name] == expected[name], name
 
 

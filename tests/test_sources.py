@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+import actloss_rs as al
 from actloss_rs.evaluation import DataError
 from actloss_rs.evaluation.formats import open_source
 
@@ -68,12 +69,34 @@ def save(kind, folder):
             lists = pa.FixedSizeListArray.from_arrays(X.reshape(-1), 7)
             parquet.write_table(pa.table({"y_true": X[:, 0], "x": lists}), path, row_group_size=90)
             return f"{path}::x"
+        case "parquet by columns":
+            pa = pytest.importorskip("pyarrow")
+            parquet = pytest.importorskip("pyarrow.parquet")
+            # In the order asked for, which is not the file's.
+            names = ["p_2", "p_0", "p_1", "q", "p_10", "p_4", "p_3"]
+            table = pa.table({"label": X[:, 0], **dict(zip(names, X.T, strict=True))})
+            parquet.write_table(table.select(sorted(table.column_names)), path, row_group_size=300)
+            return f"{path}::{','.join(names)}"
+        case "feather":
+            pa = pytest.importorskip("pyarrow")
+            feather = pytest.importorskip("pyarrow.feather")
+            table = pa.table({"label": X[:, 0], **{f"p_{number}": X[:, number] for number in range(7)}})
+            feather.write_feather(table, path, chunksize=333, compression="lz4")
+            return f"{path}::p_*"
+        case "arrow":
+            pa = pytest.importorskip("pyarrow")
+            table = pa.table({"label": X[:, 0], "x": X.tolist()})
+            table = table.set_column(1, "x", table["x"].cast(pa.list_(pa.float32())))
+            with pa.ipc.new_file(path, table.schema) as file:
+                file.write_table(table, max_chunksize=400)
+            return f"{path}::x"
     return path
 
 
 KINDS = [
     "npy", "npy by columns", "npy of the other byte order", "npz", "npz by columns", "npz compressed",
     "npy in shards", "npz in shards", "safetensors", "zarr", "zarr group", "parquet",
+    "parquet by columns", "feather", "arrow",
 ]  # fmt: skip
 
 
@@ -123,6 +146,46 @@ def test_a_column_of_numbers(tmp_path):
     np.testing.assert_array_equal(source.read(8000, 17_000), np.arange(8000, 17_000))
     with pytest.raises(DataError, match="no value in row 9000"):
         open_source(f"{tmp_path}/x.parquet::holes", "y_true").read(0, 20_000)
+
+
+def test_tables_with_holes(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    ragged = pa.array([[1.0, 2.0]] * 600 + [[1.0]] + [[1.0, 2.0]])
+    inside = pa.array([[1.0, 2.0]] * 600 + [[1.0, None]] + [[1.0, 2.0]])
+    text = pa.array(["a", None] * 301).dictionary_encode()
+    table = pa.table({"ragged": ragged, "inside": inside, "text": text, "number": range(602)})
+    path = tmp_path / "x.parquet"
+    parquet.write_table(table, path, row_group_size=256)
+    for column, message in (
+        ("ragged", "row 600 has a list of 1 values, the first row one of 2"),
+        ("inside", "no value in row 600"),
+        ("text", "not numbers"),
+        ("number,ragged", "column ragged is not of numbers, one for each row"),
+        ("x_*", r"no column matches 'x_\*' of: ragged, inside, text, number"),
+        ("number,none", "no array 'none'"),
+    ):
+        with pytest.raises(DataError, match=message) as raised:
+            open_source(f"{path}::{column}", "y_pred").read(0, 602)
+        assert str(raised.value).startswith(str(path))
+    groups = open_source(f"{path}::text", "country")
+    assert groups.read(1, 4).tolist() == [None, "a", None]
+    (tmp_path / "x.arrow").write_bytes(b"no arrow")
+    with pytest.raises(DataError, match="not an Arrow file"):
+        open_source(tmp_path / "x.arrow", "y_pred")
+
+
+def test_the_shard_of_a_bad_row_is_named(tmp_path):
+    for number, labels in enumerate(([0, 1, 0], [1, 1, 0, 7, 0], [0, 0])):
+        np.save(tmp_path / f"y-{number}.npy", np.array(labels))
+    np.save(tmp_path / "z.npy", np.zeros((10, 2), np.float32))
+    with pytest.raises(DataError, match=r"y-1\.npy: row 3: y_true\[3\] = 7 is not a class id"):
+        al.evaluate(
+            f"{tmp_path}/y-*.npy",
+            tmp_path / "z.npy",
+            loss="sparse_categorical_crossentropy",
+            from_logits=True,
+        )
 
 
 def test_a_name_may_hold_what_separates(tmp_path):

@@ -25,6 +25,7 @@ __all__ = [
     "glu_backward_a",
     "glu_backward_b",
     "label_log_probabilities",
+    "label_ranks",
     "losses",
     "parameters",
     "set_num_threads",
@@ -67,6 +68,7 @@ def label_log_probabilities(
     y_true: ArrayLike, logits: ArrayLike, axis: int, temperature: float, ignore_class: int | None, /
 ) -> NDArray[Any]: ...
 def above_threshold(y_pred: ArrayLike, threshold: float, from_logits: bool, /) -> NDArray[np.bool_]: ...
+def label_ranks(labels: ArrayLike, scores: ArrayLike, /) -> NDArray[np.uint32]: ...
 
 losses: dict[str, dict[str, Any]]
 

@@ -19,6 +19,7 @@ mod divergence;
 mod elementwise;
 mod options;
 mod overlap;
+pub mod rank;
 mod reduction;
 mod regression;
 mod rows;

@@ -374,6 +374,7 @@ fn dtype_of(descriptor: &Bound<'_, PyArrayDescr>) -> PyResult<Option<Dtype>> {
 fn type_number(dtype: Dtype) -> c_int {
     let number = match dtype {
         Dtype::Bool => NPY_TYPES::NPY_BOOL,
+        Dtype::UInt32 => NPY_TYPES::NPY_UINT,
         Dtype::Float16 => NPY_TYPES::NPY_HALF,
         Dtype::Float32 => NPY_TYPES::NPY_FLOAT,
         Dtype::Float64 => NPY_TYPES::NPY_DOUBLE,

@@ -10,6 +10,7 @@ mod loss_call;
 mod loss_error;
 mod loss_metric;
 mod losses;
+mod rank;
 mod threads;
 mod ufunc;
 
@@ -28,5 +29,6 @@ fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ufunc::register(module)?;
     losses::register(module)?;
     decision::register(module)?;
+    rank::register(module)?;
     Ok(())
 }

@@ -7,23 +7,25 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from actloss_rs.evaluation.sources import DataError
 
-FORMAT = "actloss.checkpoint/1"
+FORMAT = "actloss.checkpoint/2"
 
 SECONDS = 5.0
-"""Between two savings."""
+"""Between two savings, unless asked otherwise."""
 
 
 class Checkpoint:
     """A checkpoint file for the evaluation of this identity."""
 
-    def __init__(self, path: str | os.PathLike[str], identity: Any) -> None:
-        self._path = Path(path)
+    def __init__(
+        self, path: str | os.PathLike[str], identity: Mapping[str, Any], seconds: float = SECONDS
+    ) -> None:
+        self._path, self._seconds = Path(path), seconds
         self._identity = json.loads(json.dumps(identity))
         self._saved = time.monotonic()
 
@@ -31,21 +33,24 @@ class Checkpoint:
         """The saved state; None when there is no file yet."""
         try:
             content = json.loads(self._path.read_bytes())
-            state = content["state"]
-            sound = content["format"] == FORMAT and content["checksum"] == checksum(state)
+            identity, state = content["identity"], content["state"]
+            sound = content["format"] == FORMAT and content["checksum"] == checksum([identity, state])
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError):
             sound = False
         if not sound:
             raise DataError(f"{self._path}: not a checkpoint, or a damaged one")
-        if content["identity"] != self._identity:
-            raise DataError(f"{self._path}: the checkpoint of other data, another loss or other metrics")
+        differing = [name for name, mine in self._identity.items() if identity.get(name) != mine]
+        if differing:
+            others = ", ".join(differing)
+            raise DataError(f"{self._path}: the checkpoint of an evaluation with another {others}")
         return state
 
     def save(self, state: Any) -> None:
         """Replace the file; whoever reads it finds the old state or the new one, whole."""
-        content = {"format": FORMAT, "identity": self._identity, "checksum": checksum(state), "state": state}
+        content = {"format": FORMAT, "identity": self._identity, "state": state}
+        content["checksum"] = checksum([self._identity, state])
         partial = self._path.with_name(f"{self._path.name}.{os.getpid()}.partial")
         try:
             with partial.open("w") as file:
@@ -59,10 +64,10 @@ class Checkpoint:
 
     def save_now_and_then(self, state: Callable[[], Any]) -> None:
         """Save if the last time is long enough ago."""
-        if time.monotonic() - self._saved >= SECONDS:
+        if time.monotonic() - self._saved >= self._seconds:
             self.save(state())
 
 
-def checksum(state: Any) -> int:
-    """Of the state's text."""
-    return zlib.crc32(json.dumps(state, sort_keys=True).encode())
+def checksum(content: Any) -> int:
+    """Of the content's text."""
+    return zlib.crc32(json.dumps(content, sort_keys=True).encode())

@@ -1,32 +1,34 @@
 """The commands of ``actloss``: results to standard output, progress and errors to standard error."""
 
 import json
-import math
-import re
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+from importlib.resources import files
 from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import actloss_rs as al
-from actloss_rs.evaluation.engine import evaluate, make_loss
+from actloss_rs.evaluation.checkpoint import SECONDS
+from actloss_rs.evaluation.engine import evaluate, groupings, make_loss
 from actloss_rs.evaluation.metrics import METRICS
+from actloss_rs.evaluation.output import lines, strict
 from actloss_rs.evaluation.report import write_report
 from actloss_rs.evaluation.sample import SAMPLES, open_sample
-from actloss_rs.evaluation.task import loss_classes
+from actloss_rs.evaluation.task import KINDS, loss_classes
 
 ABOVE_LIMIT, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 """Exit codes."""
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
 
 class OnBadRow(Enum):
@@ -42,54 +44,162 @@ def version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+def losses_that_begin(text: str) -> list[str]:
+    """For the shell's completion of --loss."""
+    return [name for name in sorted(loss_classes()) if name.startswith(text)]
+
+
+def metrics_that_begin(text: str) -> list[str]:
+    """For the completion of --metrics: of the last name in the list."""
+    before, comma, last = text.rpartition(",")
+    names = METRICS.replace("_K_", "_5_").replace("_N", "_10").split(", ")
+    return [f"{before}{comma}{name}" for name in names if name.startswith(last)]
+
+
+@app.callback(
+    help="Losses over files of any size, exact to the last bit.\n\n"
+    "[bold]Try it[/bold] on data that come along:\n\n"
+    "\b\n    actloss evaluate --sample digits\n\n"
+    "[bold]Your own[/bold]: class ids in one file, a row of logits for each in another:\n\n"
+    "\b\n    actloss evaluate labels.npy logits.npy --loss sparse_categorical_crossentropy --from-logits\n\n"
+    "[bold]A page to send[/bold], a run that may be killed and started again, a limit for continuous "
+    "integration:\n\n"
+    "\b\n    ... --report report.html\n    ... --checkpoint state\n    ... --fail-above loss=0.35\n\n"
+    "[bold]Columns and shards[/bold]: a table's columns, figures by country, files one after another:\n\n"
+    "\b\n    actloss evaluate t.parquet::label 't.parquet::p_*' --group-by t.parquet::country --loss ...\n"
+    "    actloss evaluate 'labels-*.npy' 'logits-*.npy' --loss ...\n\n"
+    "`actloss losses` lists the losses, `actloss evaluate --help` the options; both are completed after "
+    "`actloss --install-completion`.",
+)
 def actloss(
     _version: Annotated[
         bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")
     ] = False,
-) -> None:
-    """Losses over files, exact to the last bit."""
+) -> None: ...
+
+
+@app.command("losses")
+def losses_command() -> None:
+    """List the losses: what Y_TRUE holds, and the options with their defaults."""
+    for name, cls in sorted(loss_classes().items()):
+        options = ", ".join(str(parameter) for parameter in signature(cls).parameters.values())
+        print(f"{name}\n    y_true: {KINDS.get(name, 'values')}\n    {options.replace('*, ', '')}")
+
+
+@app.command("schema")
+def schema_command() -> None:
+    """Print the JSON schema of what --json prints."""
+    print((files("actloss_rs.evaluation") / "schema.json").read_text(encoding="utf-8"), end="")
+
+
+LOSS, FIGURES, RUN, OUTPUT = "The loss", "Figures", "Long runs and bad data", "Output"
 
 
 @app.command("evaluate")
 def evaluate_command(
     y_true: Annotated[
         str | None,
-        typer.Argument(metavar="Y_TRUE", help="The truth: PATH, a quoted glob of shards, or PATH::NAME."),
+        typer.Argument(
+            metavar="Y_TRUE",
+            help="The truth: PATH, or PATH::NAME in a file of several, or a quoted glob of shards.",
+        ),
     ] = None,
-    y_pred: Annotated[str | None, typer.Argument(metavar="Y_PRED", help="The predictions, likewise.")] = None,
-    loss: Annotated[str | None, typer.Option(help="The loss, by the name of its function.")] = None,
+    y_pred: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="Y_PRED",
+            help="The predictions, likewise. 'PATH::p_*' or PATH::a,b,c: a column per class.",
+        ),
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            help="The loss, by the name of its function: see actloss losses.",
+            rich_help_panel=LOSS,
+            autocompletion=losses_that_begin,
+        ),
+    ] = None,
     from_logits: Annotated[
-        bool, typer.Option("--from-logits", help="Y_PRED holds logits, not probabilities.")
+        bool,
+        typer.Option("--from-logits", help="Y_PRED holds logits, not probabilities.", rich_help_panel=LOSS),
     ] = False,
     option: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the loss. May be repeated.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="An option of the loss. May be repeated.", rich_help_panel=LOSS
+        ),
     ] = None,
-    sample_weight: Annotated[str | None, typer.Option(metavar="PATH", help="Weights of the samples.")] = None,
+    sample_weight: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Weights of the samples.", rich_help_panel=LOSS)
+    ] = None,
     metrics: Annotated[
-        str, typer.Option(metavar="A,B,...", help=f"Figures beyond the usual ones: {METRICS}.")
+        str,
+        typer.Option(
+            metavar="A,B,...",
+            help=f"Figures beyond the usual ones: {METRICS}; and other losses.",
+            rich_help_panel=FIGURES,
+            autocompletion=metrics_that_begin,
+        ),
     ] = "",
+    group_by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH",
+            help="Also the figures of each group of rows alone: model version, country. May be repeated.",
+            rich_help_panel=FIGURES,
+        ),
+    ] = None,
     sample: Annotated[
         str | None, typer.Option(help=f"Evaluate data that come with the package: {', '.join(SAMPLES)}.")
     ] = None,
     on_bad_row: Annotated[
-        OnBadRow, typer.Option(help="Stop at a row that cannot be counted, or skip it.")
+        OnBadRow,
+        typer.Option(
+            help="Stop at a row that cannot be counted, or skip, count and list it.", rich_help_panel=RUN
+        ),
     ] = OnBadRow.RAISE,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Keep the state in this file, and go on from it.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep the state in this file, and go on from it if it is there.",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
+    checkpoint_seconds: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How often.", rich_help_panel=RUN)
+    ] = SECONDS,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Let the workers of this Dask scheduler read and count; they must see the same files.",
+            rich_help_panel=RUN,
+        ),
     ] = None,
     fail_above: Annotated[
         list[str] | None,
-        typer.Option(metavar="FIGURE=LIMIT", help="Exit with 1 if a figure is above, or NaN."),
+        typer.Option(
+            metavar="FIGURE=LIMIT",
+            help="Exit with 1 if a figure is above, or NaN. May be repeated.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="Write the result as a page.")
+        Path | None,
+        typer.Option(
+            metavar="FILE.html", help="Write a page with charts; takes all metrics.", rich_help_panel=OUTPUT
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON: see actloss schema.", rich_help_panel=OUTPUT)
+    ] = False,
 ) -> None:
     """The loss of predictions against the truth, with accuracy and its kin, in constant memory.
 
-    Exit codes: 0, 1 above a limit of --fail-above, 2 wrong input, 130 interrupted.
+    Reads .npy, .npz, .safetensors, .zarr, .parquet, .arrow and .feather files.
+
+    Exit codes: 0; 1 above a limit of --fail-above; 2 wrong input; 130 interrupted.
     """
     done: list[int | None] = [0, None]
     try:
@@ -97,26 +207,50 @@ def evaluate_command(
             limits = dict(limit(text) for text in fail_above or [])
             options = dict(option_of_loss(text) for text in option or [])
             options |= {"from_logits": True} if from_logits else {}
-            made, inputs = loss_and_inputs(y_true, y_pred, loss, options, sample)
+            made, inputs, data = loss_and_inputs(y_true, y_pred, loss, options, sample)
+            names = [name.strip() for name in metrics.split(",") if name.strip()]
+            if report is not None:
+                check_report(report)
             with progress_bar(done) as progress:
                 result = evaluate(
                     *inputs,
                     loss=made,
-                    metrics=[name.strip() for name in metrics.split(",") if name.strip()],
+                    metrics=[*names, "all"] if report is not None and "all" not in names else names,
                     sample_weight=sample_weight,
+                    group_by=named_groupings(group_by or []),
                     on_bad_row=on_bad_row.value,
                     checkpoint=checkpoint,
+                    checkpoint_seconds=checkpoint_seconds,
+                    scheduler=scheduler,
                     progress=progress,
                 )
-            print(json.dumps(strict(result), indent=2) if as_json else "\n".join(lines(result)))
-            if report is not None:
-                write_report(report, result)
+            try:
+                if report is not None:
+                    write_report(report, result, data, limits)
+            finally:  # nothing that took hours is lost because a disk is full
+                shown = lines(result, tables=report is None)
+                print(json.dumps(strict(result), indent=2) if as_json else "\n".join(shown))
             too_high = list(above(result, limits))
     except KeyboardInterrupt:
         of = "" if done[1] is None else f" of {done[1]}"
-        kept = f"; {checkpoint} keeps what was counted" if checkpoint else ""
-        print(f"actloss: interrupted after {done[0]}{of} rows{kept}", file=sys.stderr)
+        goes_on = (
+            f"saved in {checkpoint}; the same command goes on from there"
+            if checkpoint
+            else "nothing is saved; with --checkpoint FILE the same command would go on"
+        )
+        print(f"actloss: interrupted after {done[0]}{of} rows; {goes_on}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
+    except ModuleNotFoundError as error:
+        extra = {"matplotlib": "report", "jinja2": "report", "distributed": "dask", "dask": "dask"}
+        name = (error.name or "").partition(".")[0]
+        if name not in extra:
+            raise
+        print(
+            f"actloss: this takes the package {name}; "
+            f"install it with: pip install 'actloss_rs[{extra[name]}]'",
+            file=sys.stderr,
+        )
+        raise typer.Exit(WRONG_INPUT) from None
     except (ValueError, TypeError, OSError) as error:
         print(f"actloss: {error}", file=sys.stderr)
         raise typer.Exit(WRONG_INPUT) from None
@@ -126,20 +260,41 @@ def evaluate_command(
         raise typer.Exit(ABOVE_LIMIT)
 
 
+def check_report(path: Path) -> None:
+    """What would be a pity to learn after hours: whether the report can be made and written."""
+    import jinja2  # noqa: F401
+
+    from actloss_rs.evaluation import charts  # noqa: F401
+
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"--report: no such folder: {path.absolute().parent}")
+
+
 def loss_and_inputs(
     y_true: str | None, y_pred: str | None, loss: str | None, options: dict[str, Any], sample: str | None
-) -> tuple[Any, tuple[Any, Any]]:
-    """The loss, with y_true and y_pred."""
+) -> tuple[Any, tuple[Any, Any], dict[str, str]]:
+    """The loss, y_true and y_pred, and what they are called in a report."""
     if sample is not None:
         if sample not in SAMPLES or y_true is not None:
             raise ValueError(f"--sample stands without paths and is one of: {', '.join(SAMPLES)}")
         made = make_loss(loss or SAMPLES[sample], options if loss else {"from_logits": True} | options)
-        return made, open_sample(sample, made)
+        return made, open_sample(sample, made), {"sample": sample}
     if y_true is None or y_pred is None:
         raise ValueError("Y_TRUE and Y_PRED are needed, or --sample digits")
     if loss is None:
         raise ValueError(f"--loss is needed, one of: {', '.join(sorted(loss_classes()))}")
-    return make_loss(loss, options), (y_true, y_pred)
+    return make_loss(loss, options), (y_true, y_pred), {"y_true": y_true, "y_pred": y_pred}
+
+
+def named_groupings(paths: list[str]) -> dict[str, str] | None:
+    """The paths by the names that slices have in the result."""
+    found: dict[str, str] = {}
+    for path in paths:
+        ((name, _),) = groupings(path).items()
+        if name in found:
+            raise ValueError(f"--group-by: two groupings are called {name!r}: {found[name]} and {path}")
+        found[name] = path
+    return found or None
 
 
 def above(result: dict[str, Any], limits: dict[str, float]) -> Iterator[str]:
@@ -189,64 +344,29 @@ def shown_warnings() -> Iterator[None]:
 
 
 @contextmanager
-def progress_bar(done: list[int | None]) -> Iterator[Callable[[int, int | None], None]]:
+def progress_bar(done: list[int | None]) -> Iterator[Callable[[int, int | None, int], None]]:
     """A callback that notes how far it is, and shows it when standard error is a terminal."""
     console = Console(stderr=True)
     columns = (
         TextColumn("evaluating"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("rows"),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} rows" if console.is_terminal else ""),
+        TextColumn("{task.fields[speed]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
         TimeRemainingColumn(),
     )
+    first: list[float] = []
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None)
+        task = bar.add_task("", total=0, speed="")
 
-        def show(rows: int, total: int | None) -> None:
+        def show(rows: int, total: int | None, row_bytes: int) -> None:
             done[:] = rows, total
-            bar.update(task, completed=rows, total=total)
+            if not first:  # what a checkpoint had counted is no speed
+                first[:] = time.monotonic(), rows
+            seconds = time.monotonic() - first[0]
+            speed = (rows - first[1]) / seconds if seconds else 0.0
+            text = f"{speed:,.0f} rows/s" + (f", {speed * row_bytes / 1e6:,.0f} MB/s" if row_bytes else "")
+            bar.update(task, completed=rows, total=total or rows, speed=text)
 
         yield show
-
-
-def strict(value: Any) -> Any:
-    """The value with what JSON has no number for as strings: "NaN", "Infinity", "-Infinity"."""
-    if isinstance(value, dict):
-        return {key: strict(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [strict(each) for each in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
-
-
-def lines(result: dict[str, Any]) -> Iterator[str]:
-    """The result for people; numbers in full, since every digit counts."""
-    defaults = signature(loss_classes()[result["loss_name"]]).parameters
-    chosen = {key: value for key, value in result["loss_options"].items() if value != defaults[key].default}
-    made = ", ".join(f"{key}={value!r}" for key, value in chosen.items())
-    yield f"{'loss':<16} {result['loss']!r}   {result['loss_name']}({made})"
-    hidden = {"schema", "loss", "loss_name", "loss_options", "seconds", "rows_per_second"}
-    hidden |= {"samples"} if result["samples"] == result["rows"] else set()
-    hidden |= {"skipped_rows"} if not result["skipped_rows"] else set()
-    tables = []
-    for key, value in result.items():
-        label = re.sub(r"top (\d+)", r"top-\1", key.replace("_", " "))
-        if isinstance(value, list):
-            tables.append((label, value))
-        elif key not in hidden:
-            yield f"{label:<16} {value!r}"
-    yield f"{'rows/s':<16} {result['rows_per_second']:,.0f}"
-    for label, rows in tables:
-        yield f"\n{label}"
-        yield from table(rows)
-
-
-def table(rows: list[Any]) -> Iterator[str]:
-    """Rows as columns set flush right, under their names where they have names."""
-    if rows and isinstance(rows[0], dict):
-        rows = [list(rows[0]), *(list(row.values()) for row in rows)]
-    cells = [["-" if cell is None else str(cell).replace("_", " ") for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        yield "  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))

@@ -1,222 +1,29 @@
-"""One pass over the data, block by block, into an exact state that merges.
+"""One pass over the data, block by block, into an exact state: the main job.
 
-The sums do not depend on where the blocks end, so neither do the results: not on the block size, nor on a
-stop and a resume, nor on how many machines had a part.
+Blocks are read and counted in turn, on this machine or by the workers of a cluster; either way the state is
+that of a first part of the rows, so that a checkpoint is one number of rows and one state.
 """
 
 import os
-import re
+import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from actloss_rs.evaluation.checkpoint import Checkpoint
-from actloss_rs.evaluation.formats import open_source
-from actloss_rs.evaluation.metrics import Metric, decoded, encoded, make_metric, usual_metrics
-from actloss_rs.evaluation.sources import Array, DataError, Source, values_in
-from actloss_rs.evaluation.task import Samples, Task, loss_classes
-
-SCHEMA = "actloss.evaluation/1"
-"""Name and version of the result's layout: keys may be added within a version, none changes its meaning."""
+from actloss_rs.evaluation.bad_rows import count_block
+from actloss_rs.evaluation.blocks import Blocks, Given
+from actloss_rs.evaluation.checkpoint import SECONDS, Checkpoint
+from actloss_rs.evaluation.formats import ROLES, SEPARATOR, open_source
+from actloss_rs.evaluation.sources import Source
+from actloss_rs.evaluation.state import Evaluation, mapping_of
+from actloss_rs.evaluation.task import loss_classes
 
 BLOCK_BYTES = 8 << 20
 
-ROLES = ("y_true", "y_pred", "sample_weight")
-
-Block = tuple[int, Array, Array, Array | None]
-"""Number of the first row, y_true, y_pred, sample_weight."""
-
-
-class Evaluation:
-    """The loss and the metrics of the rows seen so far."""
-
-    def __init__(self, loss: Any, metrics: Sequence[str] = ()) -> None:
-        self.task = Task.of(loss)
-        self.rows = self.skipped_rows = 0
-        self._metric = loss.metric()
-        self.asked = tuple(metrics)
-        self._metrics: dict[str, Metric] | None = None
-        self._make(metrics)  # refused now rather than after the first block
-
-    def _make(self, names: Iterable[str]) -> dict[str, Metric]:
-        return {name: make_metric(name, self.task, self._metric) for name in names}
-
-    def update(self, start: int, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> None:
-        """Count the rows of a block; a block that is refused changes nothing."""
-        if self.task.over_classes and y_pred.ndim and self.task.axis % y_pred.ndim == 0:
-            raise ValueError("the classes of y_pred lie along its first axis, which is that of the rows")
-        self._metric.update_state(y_true, y_pred, sample_weight)
-        self.rows += len(y_pred)
-        if self._metrics is None:
-            classes = y_pred.shape[self.task.axis] if self.task.over_classes else None
-            self._metrics = self._make(dict.fromkeys([*usual_metrics(self.task, classes), *self.asked]))
-        samples = Samples(self.task, start, y_true, y_pred, sample_weight)
-        for metric in self._metrics.values():
-            metric.update(samples)
-
-    def merge(self, other: "Evaluation") -> None:
-        """Count what another evaluation of the same loss and metrics has counted."""
-        self._metric.merge_state([other._metric])
-        self.rows += other.rows
-        self.skipped_rows += other.skipped_rows
-        if other._metrics is None:
-            return
-        if self._metrics is None:
-            self._metrics = self._make(other._metrics)
-        for name, metric in self._metrics.items():
-            metric.merge(other._metrics[name])
-
-    def result(self) -> dict[str, Any]:
-        """The figures, without those of the clock."""
-        figures: dict[str, Any] = {
-            "schema": SCHEMA,
-            "loss_name": self.task.name,
-            "loss_options": {key: plain(value) for key, value in self.task.options.items()},
-            "loss": float(self._metric.result()),
-        }
-        for metric in (self._metrics or {}).values():
-            figures.update(metric.result())
-        return figures | {
-            "samples": int(self._metric.count),
-            "rows": self.rows,
-            "skipped_rows": self.skipped_rows,
-        }
-
-    def state(self) -> Any:
-        """The state in terms that JSON has."""
-        return {
-            "rows": self.rows,
-            "skipped_rows": self.skipped_rows,
-            "loss": encoded(self._metric),
-            "metrics": {name: metric.state() for name, metric in (self._metrics or {}).items()},
-        }
-
-    def restore(self, state: Any) -> None:
-        """The inverse of `state`, for an evaluation of the same loss and metrics."""
-        self._metric.reset_state()
-        self._metric.merge_state([decoded(state["loss"])])
-        self.rows, self.skipped_rows = state["rows"], state["skipped_rows"]
-        if state["metrics"]:
-            self._metrics = self._make(state["metrics"])
-            for name, metric in self._metrics.items():
-                metric.restore(state["metrics"][name])
-
-
-def plain(value: Any) -> Any:
-    """An option as JSON has it."""
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
-
-
-# ------------------------------------------------------------------------------------------------- bad rows
-
-
-def refusal(loss: Any, block: Block) -> Exception | None:
-    """Why a block is refused; None if it is not."""
-    try:
-        loss.metric().update_state(*block[1:])
-    except (ValueError, TypeError) as error:
-        return error
-    return None
-
-
-def part(block: Block, first: int, last: int) -> Block:
-    """Some rows of a block."""
-    start, y_true, y_pred, weight = block
-    return (
-        start + first,
-        y_true[first:last],
-        y_pred[first:last],
-        None if weight is None else weight[first:last],
-    )
-
-
-def first_bad_row(loss: Any, block: Block) -> int | None:
-    """The first row of a refused block that is refused by itself; None if all the block is at fault.
-
-    By halves: a block is refused when one of its rows is, so no message needs to be taken apart.
-    """
-    if refusal(loss, part(block, 0, 0)) is not None:
-        return None
-    good, bad = 0, len(block[2])
-    while bad - good > 1:
-        middle = (good + bad) // 2
-        if refusal(loss, part(block, good, middle)) is None:
-            good = middle
-        else:
-            bad = middle
-    return good
-
-
-def nan_rows(task: Task, block: Block) -> list[int]:
-    """The rows of a block whose loss is NaN, or that of one of their samples."""
-    values = np.asarray(task.variant(reduction="none")(*block[1:]))
-    rows: list[int] = np.flatnonzero(np.isnan(values).any(axis=tuple(range(1, values.ndim)))).tolist()
-    return rows
-
-
-# ---------------------------------------------------------------------------------------------------- input
-
-
-class Blocks:
-    """The blocks of rows of two or three sources of equal length."""
-
-    def __init__(self, sources: Sequence[Source], block_bytes: int) -> None:
-        self._sources = sources
-        self.names = [source.name for source in sources]
-        self.rows = sources[1].shape[0]
-        for source in sources:
-            if source.shape[0] != self.rows:
-                raise DataError(
-                    f"{source.name} has {source.shape[0]} rows, {sources[1].name} has {self.rows}"
-                )
-        row_bytes = sum(source.dtype.itemsize * values_in(source.shape[1:]) for source in sources)
-        self._step = max(1, block_bytes // max(1, row_bytes))
-
-    def since(self, row: int) -> Iterator[Block]:
-        for start in range(row, self.rows, self._step):
-            stop = min(start + self._step, self.rows)
-            y_true, y_pred, *weight = (source.read(start, stop) for source in self._sources)
-            yield start, y_true, y_pred, weight[0] if weight else None
-
-    def fingerprint(self) -> object:
-        return [source.fingerprint() for source in self._sources]
-
-
-class Given:
-    """Blocks that the caller makes."""
-
-    def __init__(self, blocks: Iterable[Sequence[Any]]) -> None:
-        self._blocks = blocks
-        self.names = list(ROLES)
-        self.rows: int | None = None
-
-    def since(self, row: int) -> Iterator[Block]:
-        start = 0
-        for block in self._blocks:
-            if not 2 <= len(block) <= 3:
-                raise TypeError(
-                    f"a block is (y_true, y_pred) or (y_true, y_pred, sample_weight), not {len(block)} parts"
-                )
-            y_true, y_pred, *weight = (None if array is None else np.asarray(array) for array in block)
-            if y_true is None or y_pred is None:
-                raise TypeError("a block has None for y_true or y_pred")
-            if len(y_true) != len(y_pred):
-                raise DataError(
-                    f"after row {start}: a block of {len(y_true)} rows of y_true and {len(y_pred)} of y_pred"
-                )
-            end = start + len(y_pred)
-            if end > row:
-                yield part(
-                    (start, y_true, y_pred, weight[0] if weight else None), max(0, row - start), len(y_pred)
-                )
-            start = end
-
-    def fingerprint(self) -> object:
-        return "blocks"
+Progress = Callable[[int, int | None, int], object]
+"""Called with the rows done, their total where it is known, and the bytes of a row."""
 
 
 def evaluate(
@@ -226,27 +33,36 @@ def evaluate(
     loss: Any,
     metrics: Sequence[str] = (),
     sample_weight: Any = None,
+    group_by: Any = None,
     on_bad_row: str = "raise",
     checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_seconds: float = SECONDS,
     block_bytes: int = BLOCK_BYTES,
-    progress: Callable[[int, int | None], object] | None = None,
+    progress: Progress | None = None,
+    scheduler: Any = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Evaluate a loss, with the metrics that make sense for it, over arrays larger than memory.
 
     Args:
-        y_true, y_pred: arrays, or paths of .npy, .npz, .safetensors, .zarr or .parquet files. A path may be
-            a glob of shards, read in the order of their names, and may end in ``::NAME``, the array of a
-            file of several. Or, in place of the two, an iterable of blocks (y_true, y_pred) or (y_true,
-            y_pred, sample_weight).
+        y_true, y_pred: arrays, or paths of .npy, .npz, .safetensors, .zarr, .parquet, .arrow or .feather
+            files. A path may be a glob of shards, read in the order of their names, and may end in
+            ``::NAME``, the array of a file of several. Or, in place of the two, an iterable of blocks
+            (y_true, y_pred), (y_true, y_pred, sample_weight) or (y_true, y_pred, sample_weight, groups).
         loss: a loss object of `actloss_rs.losses`, or a loss function's name.
         metrics: figures beyond the usual ones: top_K_accuracy, brier, ece, confusion_matrix,
-            per_class_loss, worst_N.
+            per_class_loss, loss_histogram, worst_N, and other losses by name.
         sample_weight: as for the loss, an array or a path.
+        group_by: an array or a path of integers, booleans or strings, one for each row, or a mapping of
+            names to such: "slices" has the figures of each group's rows alone.
         on_bad_row: "raise" (DataError), or "skip" rows that the loss refuses or whose loss is NaN.
         checkpoint: a file that keeps the state, from which the same call goes on after it was stopped.
+        checkpoint_seconds: how often the state is saved.
         block_bytes: how much to read at once. Results do not depend on it.
-        progress: called with the rows done and their total (None when not known) after each block.
+        progress: called after each block with the rows done, their total (None when not known) and the
+            bytes of a row.
+        scheduler: the address of a Dask scheduler, or a client: its workers, which must see the same
+            files, read and count.
         **options: options of the loss when it is given by name.
 
     Returns:
@@ -265,52 +81,147 @@ def evaluate(
     with ExitStack() as opened:
         blocks: Blocks | Given
         if y_pred is None:
-            if sample_weight is not None:
-                raise TypeError("sample_weight goes into the blocks")
+            if sample_weight is not None or group_by is not None:
+                raise TypeError("sample_weight and groups go into the blocks")
             blocks = Given(y_true)
         else:
-            sources = [
-                opened.enter_context(closing(open_source(data, role)))
-                for data, role in zip((y_true, y_pred, sample_weight), ROLES, strict=True)
-                if data is not None or role != "sample_weight"
-            ]
-            blocks = Blocks(sources, block_bytes)
-        rows = run(evaluation, blocks, on_bad_row, checkpoint, progress)
+            data = {"y_true": y_true, "y_pred": y_pred, "sample_weight": sample_weight}
+            blocks = opened.enter_context(opened_blocks(data, group_by, block_bytes))
+        if scheduler is None:
+            steps = count_blocks(evaluation, blocks, on_bad_row)
+        else:
+            from actloss_rs.evaluation.cluster import count_on_cluster
+
+            if not isinstance(blocks, Blocks):
+                raise TypeError("a cluster reads files: give paths in place of blocks")
+            steps = count_on_cluster(scheduler, evaluation, blocks, data, group_by, on_bad_row, block_bytes)
+        saved = None
+        if checkpoint is not None:
+            identity = {
+                "loss": evaluation.state()["loss"],
+                "metrics": evaluation.asked,
+                "treatment of bad rows": on_bad_row,
+                "data": blocks.fingerprint(),
+            }
+            saved = Checkpoint(checkpoint, identity, checkpoint_seconds)
+        rows = run(evaluation, steps, saved, progress, blocks)
     seconds = time.perf_counter() - started
-    return evaluation.result() | {"seconds": seconds, "rows_per_second": rows / seconds}
+    return evaluation.result() | {
+        "seconds": seconds,
+        "rows_per_second": rows / seconds,
+        "bytes_per_second": rows * blocks.row_bytes / seconds,
+    }
+
+
+@contextmanager
+def opened_blocks(data: Mapping[str, Any], group_by: Any, block_bytes: int) -> Iterator[Blocks]:
+    """The blocks of arrays or files, by their roles; closed when done."""
+    with ExitStack() as opened:
+
+        def source(given: Any, role: str) -> Source:
+            return opened.enter_context(closing(open_source(given, role)))
+
+        sources = [source(data[role], role) for role in ROLES if data[role] is not None or role != ROLES[2]]
+        yield Blocks(
+            sources, {name: source(keys, name) for name, keys in groupings(group_by).items()}, block_bytes
+        )
+
+
+def groupings(group_by: Any) -> Mapping[str, Any]:
+    """Groupings by their names: of a path without a name that of the column, or of the file."""
+    if isinstance(group_by, (str, os.PathLike)):
+        path, _, column = os.fspath(group_by).rpartition(SEPARATOR)
+        return {column if path else Path(column).stem: group_by}
+    return mapping_of(group_by)
+
+
+Steps = Callable[[int], Iterator[Callable[[], int]]]
+"""From a row on: what counts the next rows when it is called, and says how many they were."""
+
+
+def count_blocks(evaluation: Evaluation, blocks: "Blocks | Given", on_bad_row: str) -> Steps:
+    """Count the blocks here, one after the other."""
+
+    def steps(row: int) -> Iterator[Callable[[], int]]:
+        for block in blocks.since(row):
+
+            def count() -> int:
+                count_block(evaluation, block, on_bad_row, blocks)  # noqa: B023 (called before the next)
+                return block.rows  # noqa: B023
+
+            yield count
+
+    return steps
 
 
 def run(
     evaluation: Evaluation,
+    steps: Steps,
+    saved: Checkpoint | None,
+    progress: Progress | None,
     blocks: "Blocks | Given",
-    on_bad_row: str,
-    checkpoint: str | os.PathLike[str] | None,
-    progress: Callable[[int, int | None], object] | None,
 ) -> int:
-    """Count the blocks, after those that the checkpoint has counted; the number of rows read."""
-    saved = None
-    if checkpoint is not None:
-        empty = evaluation.state()
-        saved = Checkpoint(checkpoint, [empty["loss"], evaluation.asked, on_bad_row, blocks.fingerprint()])
+    """Count what the checkpoint has not counted; the number of rows read."""
+    if saved is not None:
         state = saved.load()
         if state is not None:
             evaluation.restore(state)
     done = resumed = evaluation.rows + evaluation.skipped_rows
-    whole = True  # false while a block is half counted, which a checkpoint must not keep
+    whole = True  # false while a step is half counted, which a checkpoint must not keep
     try:
-        for block in blocks.since(done):
-            whole = False
-            count_block(evaluation, block, on_bad_row, blocks.names)
-            whole = True
-            done += len(block[2])
-            if progress is not None:
-                progress(done, blocks.rows)
-            if saved is not None:
-                saved.save_now_and_then(evaluation.state)
+        with interruptions() as whole_step:
+            for count in steps(done):
+                whole = False
+                with whole_step():
+                    done += count()
+                    whole = True
+                    if progress is not None:
+                        progress(done, blocks.rows, blocks.row_bytes)
+                if saved is not None:
+                    saved.save_now_and_then(evaluation.state)
     finally:
         if saved is not None and whole:
             saved.save(evaluation.state())
     return done - resumed
+
+
+@contextmanager
+def interruptions() -> Iterator[Callable[[], Any]]:
+    """Ctrl-C waits for the end of a step, so that a step is counted whole or not at all; twice, it does not.
+
+    Only where Python's own handler is in force, and in the main thread, which alone gets signals.
+    """
+    in_step = waiting = False
+
+    def handle(number: int, frame: Any) -> None:
+        nonlocal waiting
+        if in_step and not waiting:
+            waiting = True
+        else:
+            signal.default_int_handler(number, frame)
+
+    @contextmanager
+    def step() -> Iterator[None]:
+        nonlocal in_step
+        in_step = True
+        try:
+            yield
+        finally:
+            in_step = False
+        if waiting:
+            raise KeyboardInterrupt
+
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    try:
+        if ours:
+            signal.signal(signal.SIGINT, handle)
+    except ValueError:  # not the main thread
+        ours = False
+    try:
+        yield step
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def make_loss(loss: Any, options: dict[str, Any]) -> Any:
@@ -323,49 +234,3 @@ def make_loss(loss: Any, options: dict[str, Any]) -> Any:
     if loss not in classes:
         raise ValueError(f"unknown loss {loss!r}; known: {', '.join(sorted(classes))}")
     return classes[loss](**options)
-
-
-def count_block(evaluation: Evaluation, block: Block, on_bad_row: str, names: Sequence[str]) -> None:
-    """Update with a block; a bad row is skipped, or named in the error."""
-    loss = evaluation.task.loss
-    if on_bad_row == "skip":
-        rows = len(block[2])
-        for piece in good_pieces(evaluation.task, block):
-            evaluation.update(*piece)
-            rows -= len(piece[2])
-        evaluation.skipped_rows += rows
-        return
-    try:
-        evaluation.update(*block)
-    except (ValueError, TypeError) as error:
-        if refusal(loss, block) is None:
-            raise
-        row = first_bad_row(loss, block)
-        reason = error if row is None else refusal(loss, part(block, row, row + 1)) or error
-        text = str(reason)
-        mentioned = [
-            (text.index(role), name) for role, name in zip(ROLES, names, strict=False) if role in text
-        ]
-        where = min(mentioned)[1] if mentioned else names[1]
-        if row is not None:
-            # The row was refused alone, as row 0.
-            number = block[0] + row
-            text = f"row {number}: " + re.sub(rf"\b({'|'.join(ROLES)})\[0(?=[],])", rf"\1[{number}", text)
-        raise DataError(text if where in ROLES else f"{where}: {text}") from error
-
-
-def good_pieces(task: Task, block: Block) -> Iterator[Block]:
-    """The parts of a block between its bad rows."""
-    while len(block[2]):
-        bad = len(block[2])
-        reason = refusal(task.loss, block)
-        if reason is not None:
-            first = first_bad_row(task.loss, block)
-            if first is None:
-                raise DataError(str(reason)) from reason
-            bad = first
-        good = part(block, 0, bad)
-        for before, after in pairwise([-1, *nan_rows(task, good), bad]):
-            if before + 1 < after:
-                yield part(good, before + 1, after)
-        block = part(block, bad + 1, len(block[2]))

@@ -1,5 +1,6 @@
 """From what a user names, a path or an array, to the source that reads it."""
 
+import fnmatch
 import glob
 import json
 import os
@@ -14,12 +15,12 @@ from typing import IO, Any
 import numpy as np
 import numpy.lib.format as npy_format
 
+from actloss_rs.evaluation.columns import ArrowTable, Columns, ParquetTable, Table
 from actloss_rs.evaluation.sources import (
     DataError,
     Inflated,
     InMemory,
     Mapped,
-    ParquetColumn,
     Shape,
     Shards,
     Sliceable,
@@ -29,9 +30,12 @@ from actloss_rs.evaluation.sources import (
 SEPARATOR = "::"
 """Between a path and the name of an array in it."""
 
+ROLES = ("y_true", "y_pred", "sample_weight")
+"""What arrays are of numbers for; those of other names are groupings."""
+
 
 def open_source(data: Any, role: str) -> Source:
-    """The source of what was passed as y_true, y_pred or sample_weight.
+    """The source of what was passed as y_true, y_pred or sample_weight, or as a grouping.
 
     A path may be a glob of shards and may end in ``::NAME``. In a file of several arrays the one named as
     the role is taken when no name is given.
@@ -74,7 +78,8 @@ def open_file(path: Path, name: str, role: str) -> Source:
         raise DataError(f"{label}: {error.strerror or error}") from error
     if not source.shape:
         raise DataError(f"{label}: a single value, not an array of rows")
-    if source.dtype.kind not in "biuf" and source.dtype.name != "bfloat16":
+    strings = role not in ROLES and source.dtype.kind in "USO"
+    if source.dtype.kind not in "biuf" and source.dtype.name != "bfloat16" and not strings:
         raise DataError(f"{label}: holds {source.dtype}, not numbers")
     return source
 
@@ -198,11 +203,23 @@ def open_zarr(path: Path, name: str, role: str) -> Source:
 
 
 def open_parquet(path: Path, name: str, role: str) -> Source:
-    import pyarrow.parquet as parquet
+    return open_columns(ParquetTable(path), name, role)
 
-    with parquet.ParquetFile(path) as file:
-        name = pick(path, file.schema_arrow.names, name, role)
-    return ParquetColumn(f"{path}{SEPARATOR}{name}", path, name)
+
+def open_arrow(path: Path, name: str, role: str) -> Source:
+    return open_columns(ArrowTable(path), name, role)
+
+
+def open_columns(table: Table, name: str, role: str) -> Source:
+    """A column, or several side by side: ``a,b,c``, or a pattern such as ``p_*`` in the file's order."""
+    held = table.schema.names
+    columns = name.split(",") if "," in name and name not in held else [name]
+    if glob.has_magic(name) and name not in held:
+        columns = fnmatch.filter(held, name)
+        if not columns:
+            raise DataError(f"{table.path}: no column matches {name!r} of: {', '.join(held)}")
+    columns = [pick(table.path, held, column.strip(), role) for column in columns]
+    return Columns(f"{table.path}{SEPARATOR}{name or columns[0]}", table, columns)
 
 
 FORMATS: dict[str, Callable[[Path, str, str], Source]] = {
@@ -211,4 +228,6 @@ FORMATS: dict[str, Callable[[Path, str, str], Source]] = {
     ".safetensors": open_safetensors,
     ".zarr": open_zarr,
     ".parquet": open_parquet,
+    ".arrow": open_arrow,
+    ".feather": open_arrow,
 }

@@ -4,103 +4,20 @@ Counts are integers and sums are those of the losses, exact whatever their order
 depends on which samples it saw and on nothing else. Each publishes its figures under keys of its own.
 """
 
-import heapq
 import re
-from base64 import b64decode, b64encode
 from collections.abc import Iterable
-from typing import Any, Protocol, Self
+from inspect import signature
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import actloss_rs as al
 from actloss_rs import losses
-from actloss_rs.evaluation.sources import Array
-from actloss_rs.evaluation.task import Samples, Task, loss_options
+from actloss_rs.evaluation.sources import Array, DataError
+from actloss_rs.evaluation.sums import Metric, Share, Sum, decoded, encoded
+from actloss_rs.evaluation.tables import MAX_CLASSES, ConfusionMatrix, LossHistogram, PerClass, Worst
+from actloss_rs.evaluation.task import KINDS, Samples, Task, loss_classes, loss_options
 from actloss_rs.losses import LossMetric, MeanSquaredError
-
-
-class Metric(Protocol):
-    """A figure of the data, by the samples it has seen."""
-
-    def update(self, samples: Samples) -> None: ...
-
-    def merge(self, other: Self) -> None: ...
-
-    def result(self) -> dict[str, Any]: ...
-
-    def state(self) -> Any:
-        """The state in terms that JSON has."""
-
-    def restore(self, state: Any) -> None:
-        """The inverse of `state`."""
-
-
-def encoded(metric: LossMetric) -> str:
-    """The bytes of a loss metric, as text."""
-    return b64encode(metric.to_bytes()).decode("ascii")
-
-
-def decoded(text: str) -> LossMetric:
-    """The inverse of `encoded`."""
-    return LossMetric.from_bytes(b64decode(text, validate=True))
-
-
-class Sum:
-    """The exact sum of numbers that are not negative."""
-
-    def __init__(self) -> None:
-        self._metric = MeanSquaredError(reduction="sum").metric()
-
-    def update(self, numbers: Array) -> None:
-        # As weights of ones, which a loss adds up exactly.
-        self._metric.update_state(0.0, np.ones(len(numbers)), numbers)
-
-    def merge(self, other: "Sum") -> None:
-        self._metric.merge_state([other._metric])
-
-    def result(self) -> float:
-        return float(self._metric.result())
-
-    def state(self) -> Any:
-        return encoded(self._metric)
-
-    def restore(self, state: Any) -> None:
-        self._metric = decoded(state)
-
-
-class Share:
-    """The share of samples that a test holds for, by weight where there are weights."""
-
-    def __init__(self) -> None:
-        self._hits = self._count = 0
-        self._weighted: LossMetric | None = None
-
-    def update(self, hit: NDArray[np.bool_], weights: Array | None) -> None:
-        self._hits += int(np.count_nonzero(hit))
-        self._count += len(hit)
-        if weights is not None:
-            self._weighted = self._weighted or MeanSquaredError().metric()
-            self._weighted.update_state(0.0, hit.astype(np.float64), weights)
-
-    def merge(self, other: "Share") -> None:
-        self._hits += other._hits
-        self._count += other._count
-        if other._weighted is not None:
-            self._weighted = self._weighted or MeanSquaredError().metric()
-            self._weighted.merge_state([other._weighted])
-
-    def result(self) -> float:
-        if self._weighted is not None:
-            return float(self._weighted.result())
-        return self._hits / self._count if self._count else float("nan")
-
-    def state(self) -> Any:
-        return [self._hits, self._count, None if self._weighted is None else encoded(self._weighted)]
-
-    def restore(self, state: Any) -> None:
-        self._hits, self._count, weighted = state
-        self._weighted = None if weighted is None else decoded(weighted)
 
 
 class TopK:
@@ -260,124 +177,45 @@ class Calibration:
                 each.restore(text)
 
 
-class ConfusionMatrix:
-    """How many samples of each class (row) were predicted as each class (column); weights are not used."""
-
-    def __init__(self) -> None:
-        self._counts: NDArray[np.int64] = np.zeros((0, 0), np.int64)
-
-    def update(self, samples: Samples) -> None:
-        classes = samples.scores.shape[-1] if samples.task.over_classes else 2
-        pairs = samples.labels.astype(np.intp) * classes + samples.predicted
-        counts = np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
-        self._counts = self._counts + counts if self._counts.size else counts
-
-    def merge(self, other: "ConfusionMatrix") -> None:
-        if other._counts.size:
-            self._counts = self._counts + other._counts if self._counts.size else other._counts
-
-    def result(self) -> dict[str, Any]:
-        return {"confusion_matrix": self._counts.tolist()}
-
-    def state(self) -> Any:
-        return self._counts.tolist()
-
-    def restore(self, state: Any) -> None:
-        self._counts = np.array(state, np.int64).reshape(len(state), -1)
+METRICS = (
+    "accuracy, top_K_accuracy, perplexity, brier, ece, "
+    "confusion_matrix, per_class_loss, loss_histogram, worst_N, all"
+)
+"""The names a user may give, K and N being numbers; besides them, those of losses, and "all"."""
 
 
-FLAT = {"axis": -1, "ignore_class": None}
-"""Options for samples that lie in rows, without the ignored ones."""
+class OtherLoss:
+    """Another loss of the same arrays, with those options of the first that say how to read them."""
 
-
-class PerClass:
-    """The loss of each true class's samples alone."""
-
-    def __init__(self, task: Task) -> None:
-        self._loss = task.variant(**{key: value for key, value in FLAT.items() if key in task.options})
-        self._metrics: dict[int, LossMetric] = {}
+    def __init__(self, name: str, task: Task) -> None:
+        kind = KINDS.get(name, "values")
+        if name == task.name or (kind != task.kind and {kind, task.kind} != {"decisions", "values"}):
+            raise ValueError(f"metric {name!r} makes no sense for {task.name}")
+        cls = loss_classes()[name]
+        known = signature(cls).parameters
+        shared = ("from_logits", "axis", "ignore_class", "class_weight")
+        self._name = name
+        self._metric = cls(
+            **{key: task.options[key] for key in shared if key in task.options and key in known}
+        ).metric()
 
     def update(self, samples: Samples) -> None:
-        labels = samples.labels.astype(np.intp)
-        classes = samples.scores.shape[-1] if samples.task.over_classes else 2
-        order = np.argsort(labels, kind="stable")
-        bounds = np.searchsorted(labels[order], np.arange(classes + 1))
-        for label in range(classes):
-            of_class = order[bounds[label] : bounds[label + 1]]
-            metric = self._metrics.setdefault(label, self._loss.metric())
-            if len(of_class):
-                weights = None if samples.weights is None else samples.weights[of_class]
-                metric.update_state(samples.targets[of_class], samples.scores[of_class], weights)
+        try:
+            self._metric.update_state(samples.y_true, samples.y_pred, samples.sample_weight)
+        except (ValueError, TypeError) as error:
+            raise DataError(f"{self._name}: {error}") from error
 
-    def merge(self, other: "PerClass") -> None:
-        for label, metric in other._metrics.items():
-            self._metrics.setdefault(label, self._loss.metric()).merge_state([metric])
+    def merge(self, other: "OtherLoss") -> None:
+        self._metric.merge_state([other._metric])
 
     def result(self) -> dict[str, Any]:
-        return {
-            "per_class_loss": [
-                {
-                    "class": label,
-                    "count": metric.count,
-                    "loss": float(metric.result()) if metric.count else None,
-                }
-                for label, metric in sorted(self._metrics.items())
-            ]
-        }
+        return {self._name: float(self._metric.result())}
 
     def state(self) -> Any:
-        return [[label, encoded(metric)] for label, metric in sorted(self._metrics.items())]
+        return encoded(self._metric)
 
     def restore(self, state: Any) -> None:
-        self._metrics = {label: decoded(text) for label, text in state}
-
-
-class Worst:
-    """The samples of the largest loss, weights applied: NaN before all, and of equal ones the first."""
-
-    def __init__(self, task: Task, n: int) -> None:
-        self._loss = task.variant(reduction="none")
-        self._n = n
-        self._worst: list[tuple[float, float, list[int]]] = []
-
-    def update(self, samples: Samples) -> None:
-        values = np.asarray(self._loss(samples.y_true, samples.y_pred, samples.sample_weight), np.float64)
-        flat = values.reshape(-1)
-        rank = np.where(np.isnan(flat), np.inf, flat)
-        some = np.arange(len(flat))
-        if len(flat) > self._n:
-            some = np.flatnonzero(rank >= -np.partition(-rank, self._n - 1)[self._n - 1])
-        found = []
-        for index in some[np.argsort(-rank[some], kind="stable")][: self._n]:
-            row, *rest = (int(i) for i in np.unravel_index(index, values.shape))
-            found.append((-float(rank[index]), float(flat[index]), [samples.start + row, *rest]))
-        self._keep(found)
-
-    def _keep(self, found: list[tuple[float, float, list[int]]]) -> None:
-        self._worst = heapq.nsmallest(self._n, [*self._worst, *found], key=lambda entry: (entry[0], entry[2]))
-
-    def merge(self, other: "Worst") -> None:
-        self._keep(other._worst)
-
-    def result(self) -> dict[str, Any]:
-        worst = [
-            {"row": position[0], **({"position": position} if position[1:] else {}), "loss": value}
-            for _, value, position in self._worst
-        ]
-        return {"worst": worst}
-
-    def state(self) -> Any:
-        return [[float(value).hex(), position] for _, value, position in self._worst]
-
-    def restore(self, state: Any) -> None:
-        entries = [(float.fromhex(text), list(map(int, position))) for text, position in state]
-        self._worst = [
-            (-np.inf if value != value else -value, value, position) for value, position in entries
-        ]
-
-
-METRICS = "accuracy, top_K_accuracy, perplexity, brier, ece, confusion_matrix, per_class_loss, worst_N"
-"""The names a user may give, K and N being numbers."""
+        self._metric = decoded(state)
 
 
 def usual_metrics(task: Task, classes: int | None) -> list[str]:
@@ -392,11 +230,36 @@ def usual_metrics(task: Task, classes: int | None) -> list[str]:
     return names
 
 
+def scalar_metrics(task: Task) -> list[str]:
+    """Those of "all" that are one number each, or nearly so."""
+    return ["brier", "ece"] if task.probabilistic else []
+
+
+def all_metrics(task: Task, classes: int | None) -> list[str]:
+    """What "all" stands for: every figure that makes sense, but for other losses."""
+    names = scalar_metrics(task)
+    if task.kind != "values" and (classes or 2) <= MAX_CLASSES:
+        names += ["confusion_matrix", "per_class_loss"]
+    return [*names, "loss_histogram", "worst_20"]
+
+
+def chosen_metrics(asked: Iterable[str], task: Task, classes: int | None) -> list[str]:
+    """The usual ones and those that were asked for, each once."""
+    names = usual_metrics(task, classes)
+    for name in asked:
+        names += all_metrics(task, classes) if name == "all" else [name]
+    return list(dict.fromkeys(names))
+
+
 def make_metric(name: str, task: Task, of_loss: LossMetric) -> Metric:
     """The metric of a name; ValueError where it makes no sense for the loss."""
     top, worst = re.fullmatch(r"top_([1-9]\d*)_accuracy", name), re.fullmatch(r"worst_([1-9]\d*)", name)
     if worst:
-        return Worst(task, int(worst[1]))
+        return Worst(int(worst[1]))
+    if name == "loss_histogram":
+        return LossHistogram()
+    if name in loss_classes():
+        return OtherLoss(name, task)
     if name == "accuracy" and task.kind != "values":
         return TopK()
     if top and task.over_classes:

@@ -1,69 +1,171 @@
-"""The result of an evaluation as one HTML page that needs nothing else."""
+"""The result of an evaluation as one HTML page that needs nothing else: a template with charts in it."""
 
-from html import escape
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
-table { border-collapse: collapse; margin-bottom: 2rem }
-td, th { border: 1px solid #ccc; padding: .2rem .6rem; text-align: right; font-variant-numeric: tabular-nums }
-th { background: #f3f3f3; font-weight: 600 }
-"""
+from actloss_rs.evaluation.task import KINDS
+
+FIGURES = {
+    "loss": "mean loss",
+    "accuracy": "accuracy",
+    "perplexity": "perplexity",
+    "brier": "Brier score",
+    "ece": "calibration error",
+}
+"""Headline figures with a name of their own; others are called as in the result."""
+
+LISTED = 20
+"""Lines of a table before the rest is left to --json."""
 
 
-def write_report(path: Path, result: dict[str, Any]) -> None:
-    """Write the page."""
-    figures = {key: value for key, value in result.items() if not isinstance(value, (list, dict))}
-    parts = [
-        f"<h1>{escape(result['loss_name'])}: {result['loss']!r}</h1>",
-        table([list(figures), list(figures.values())], transposed=True),
-        "<h2>Options of the loss</h2>",
-        table([list(result["loss_options"]), list(result["loss_options"].values())], transposed=True),
-    ]
+def write_report(
+    path: Path | str,
+    result: Mapping[str, Any],
+    data: Mapping[str, str] | None = None,
+    limits: Mapping[str, float] | None = None,
+) -> None:
+    """Write the page of a result of `evaluate`, which shows what metrics it has; "all" has all.
+
+    Args:
+        path: the .html file.
+        result: what `evaluate` returned.
+        data: what was evaluated, name by name, to be shown.
+        limits: upper limits of figures, shown as kept or not.
+    """
+    from jinja2 import Environment, PackageLoader
+
+    environment = Environment(
+        loader=PackageLoader("actloss_rs.evaluation", "templates"), autoescape=True, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters.update(short=short, exact=exact, count=count)
+    page = environment.get_template("report.html.j2").render(
+        result=result,
+        data=data or {},
+        cards=list(cards(result, limits or {})),
+        options={key: value for key, value in result["loss_options"].items() if value is not None},
+        sections=list(sections(result)),
+        rows=count(result["rows"]),
+    )
+    Path(path).write_text(page, encoding="utf-8")
+
+
+def cards(result: Mapping[str, Any], limits: Mapping[str, float]) -> Iterator[dict[str, Any]]:
+    """The headline figures: each with its exact value, and whether it keeps its limit."""
+    said = {"samples", "rows", "skipped_rows", "seconds", "rows_per_second", "bytes_per_second"}
     for key, value in result.items():
-        if not isinstance(value, list) or not value:
-            continue
-        parts.append(f"<h2>{escape(key.replace('_', ' '))}</h2>")
-        if key == "reliability":
-            parts.append(reliability(value))
-        rows = (
-            [list(value[0]), *(list(row.values()) for row in value)] if isinstance(value[0], dict) else value
-        )
-        parts.append(table(rows, heading=isinstance(value[0], dict)))
-    body = "\n".join(parts)
-    path.write_text(
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>actloss evaluate</title>\n'
-        f"<style>{STYLE}</style>\n{body}\n</html>\n",
-        encoding="utf-8",
-    )
+        if isinstance(value, float) and key not in said:
+            name = FIGURES.get(key, key.replace("_", " ").replace("top ", "top-"))
+            if key == "loss" and result["loss_options"].get("reduction") != "mean":
+                name = "loss"
+            bound = limits.get(key)
+            yield {"name": name, "value": value, "limit": bound, "kept": bound is None or value <= bound}
 
 
-def table(rows: list[Any], heading: bool = False, transposed: bool = False) -> str:
-    """A table of the rows; the first row, or when transposed the first column, as headings."""
-    if transposed:
-        rows = [list(row) for row in zip(*rows, strict=True)]
-    lines = []
-    for number, row in enumerate(rows):
-        cells = []
-        for place, cell in enumerate(row):
-            tag = "th" if (heading and number == 0) or (transposed and place == 0) else "td"
-            cells.append(f"<{tag}>{escape(str(cell))}</{tag}>")
-        lines.append(f"<tr>{''.join(cells)}</tr>")
-    return "<table>\n" + "\n".join(lines) + "\n</table>"
+def sections(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The charts, each with a sentence that says how to read it, and its numbers as a table."""
+    from actloss_rs.evaluation import charts
+
+    overall = result["loss"]
+    if "reliability" in result:
+        yes = KINDS.get(result["loss_name"]) == "decisions"
+        yield {
+            "title": "Reliability",
+            "chart": charts.reliability(result["reliability"], yes),
+            "about": "Bars on the dashed line: when the model says 80 %, it is right 80 % of the time. "
+            f"The expected calibration error is {short(result['ece'])}.",
+            "table": [each for each in result["reliability"] if each["count"]],
+        }
+    if "loss_histogram" in result:
+        odd = sum(each["count"] for each in result["loss_histogram"] if not charts.finite(each["to"]))
+        yield {
+            "title": "Losses",
+            "chart": charts.loss_histogram(result["loss_histogram"]),
+            "about": "Samples by the size of their loss, weights applied."
+            + (f" {count(odd)} of them are infinite or NaN and not drawn." if odd else ""),
+            "table": result["loss_histogram"],
+        }
+    if "confusion_matrix" in result:
+        mistakes = confusions(result["confusion_matrix"])
+        yield {
+            "title": "Confusion",
+            "chart": charts.confusion(result["confusion_matrix"]),
+            "about": "Shade: share of the true class, as a square root, so that rare mistakes show. "
+            + ("The commonest mistakes are in the table." if mistakes else "There are no mistakes."),
+            "table": mistakes,
+        }
+    if "per_class_loss" in result:
+        entries = result["per_class_loss"]
+        many = len(entries) > charts.MOST_BARS
+        yield {
+            "title": "Classes",
+            "chart": charts.per_class(entries, overall),
+            "about": "Loss of each true class"
+            + (f", the {charts.MOST_BARS} largest of {len(entries)}." if many else "."),
+            "table": entries,
+        }
+    for by, entries in grouped(result.get("slices", [])).items():
+        yield {
+            "title": f"By {by}",
+            "chart": charts.slices(by, entries, overall),
+            "about": f"Loss of each of {len(entries)} groups alone"
+            + (f", the {charts.MOST_BARS} largest." if len(entries) > charts.MOST_BARS else "."),
+            "table": [{key: value for key, value in each.items() if key != "by"} for each in entries],
+            "open": True,
+        }
+    if result.get("worst"):
+        yield {
+            "title": "Worst samples",
+            "about": "Of the largest loss, weights applied; rows count from 0.",
+            "table": result["worst"],
+            "open": True,
+        }
+    if result.get("bad_rows"):
+        yield {
+            "title": "Skipped rows",
+            "about": f"{count(result['skipped_rows'])} rows could not be counted.",
+            "table": result["bad_rows"],
+            "open": True,
+        }
 
 
-def reliability(bins: list[dict[str, Any]]) -> str:
-    """Accuracy against confidence: a dot per bin, on the diagonal where the two agree."""
-    most = max(row["count"] for row in bins) or 1
-    dots = "".join(
-        f'<circle cx="{300 * row["confidence"]:.1f}" cy="{300 - 300 * row["accuracy"]:.1f}" '
-        f'r="{3 + 9 * (row["count"] / most) ** 0.5:.1f}" fill="#2563eb" fill-opacity=".6"/>'
-        for row in bins
-        if row["count"] and row["confidence"] == row["confidence"]
-    )
-    return (
-        '<svg viewBox="-20 -20 340 340" width="340" role="img" aria-label="accuracy against confidence">'
-        '<rect width="300" height="300" fill="none" stroke="#999"/>'
-        f'<line x1="0" y1="300" x2="300" y2="0" stroke="#999"/>{dots}</svg>'
-    )
+def grouped(entries: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Slices by the grouping they belong to."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for entry in entries:
+        found.setdefault(entry["by"], []).append(dict(entry))
+    return found
+
+
+def confusions(matrix: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
+    """The commonest mistakes."""
+    wrong = [
+        {"true class": true, "predicted": predicted, "count": number, "share": number / sum(row)}
+        for true, row in enumerate(matrix)
+        for predicted, number in enumerate(row)
+        if true != predicted and number
+    ]
+    return sorted(wrong, key=lambda each: -each["count"])[:LISTED]
+
+
+def short(value: Any) -> str:
+    """A number in four digits, anything else as it is."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return "\N{EN DASH}" if value is None else str(value)
+    if isinstance(value, int):
+        return count(value)
+    if not math.isfinite(value):
+        return {math.inf: "\N{INFINITY}", -math.inf: "\N{MINUS SIGN}\N{INFINITY}"}.get(value, "NaN")
+    return f"{value:.4g}"
+
+
+def exact(value: Any) -> str:
+    """Every digit."""
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def count(value: int) -> str:
+    """Thousands set apart by narrow spaces."""
+    return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")

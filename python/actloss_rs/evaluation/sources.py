@@ -10,6 +10,7 @@ import os
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -42,6 +43,10 @@ class Source(ABC):
     @abstractmethod
     def fingerprint(self) -> object:
         """What changes when the data do, as far as a look at the file tells; in terms that JSON has."""
+
+    def where(self, row: int) -> tuple[str, int]:
+        """The file that a row lies in, and its number there."""
+        return self.name, row
 
     def close(self) -> None:  # noqa: B027 (most have nothing open)
         """Give back open files; what was read stays valid."""
@@ -100,6 +105,8 @@ class Mapped(Source):
             if held < needed:
                 raise DataError(f"{name}: cut short: {held} bytes, where {shape} of {dtype} takes {needed}")
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        # Of an array by columns a row lies all over the file.
+        self._offset, self._row_bytes = offset, 0 if fortran_order else dtype.itemsize * values_in(shape[1:])
         self._array: Array = np.ndarray(
             shape, dtype, buffer=self._map, offset=offset, order="F" if fortran_order else "C"
         )
@@ -108,7 +115,16 @@ class Mapped(Source):
         # Pages that were read count as this process's memory until it says that it is done with them.
         if hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
+            self._fetch(stop, 2 * stop - start)
         return self._array[start:stop]
+
+    def _fetch(self, start: int, stop: int) -> None:
+        """Have the disk read these rows while others are counted."""
+        first = self._offset + start * self._row_bytes
+        first -= first % mmap.PAGESIZE
+        length = min(len(self._map), self._offset + stop * self._row_bytes) - first
+        if self._row_bytes and length > 0:
+            self._map.madvise(mmap.MADV_WILLNEED, first, length)
 
     def fingerprint(self) -> object:
         return file_fingerprint(self._path, self.shape, self.dtype)
@@ -157,11 +173,13 @@ class Shards(Source):
         self.name = name
         self._openers = openers
         self._starts = [0]
+        self._names: list[str] = []
         self._fingerprints = []
         first = openers[0]()
         for opener in openers:
             shard = opener()
             shard.close()
+            self._names.append(shard.name)
             if (shard.shape[1:], shard.dtype) != (first.shape[1:], first.dtype):
                 raise DataError(
                     f"{shard.name}: rows of shape {shard.shape[1:]} and {shard.dtype}, "
@@ -172,6 +190,10 @@ class Shards(Source):
         self.shape = (self._starts[-1], *first.shape[1:])
         self.dtype = first.dtype
         self._open = 0, first
+
+    def where(self, row: int) -> tuple[str, int]:
+        index = bisect_right(self._starts, row) - 1
+        return self._names[index], row - self._starts[index]
 
     def read(self, start: int, stop: int) -> Array:
         parts = [np.empty((0, *self.shape[1:]), self.dtype)]
@@ -203,61 +225,3 @@ class Sliceable(Source):
 
     def fingerprint(self) -> object:
         return file_fingerprint(self._path, self.shape, self.dtype)
-
-
-class ParquetColumn(Source):
-    """A column of a Parquet file: numbers, or lists of one length as rows."""
-
-    def __init__(self, name: str, path: Path, column: str) -> None:
-        self.name, self._path, self._column = name, path, column
-        self._rewind()
-        self.shape: Shape = (self._rows, *self._left.shape[1:])
-        self.dtype: np.dtype[Any] = self._left.dtype
-
-    def _rewind(self) -> None:
-        import pyarrow.parquet as parquet
-
-        self._file = parquet.ParquetFile(self._path)
-        self._rows: int = self._file.metadata.num_rows
-        self._type = self._file.schema_arrow.field(self._column).type
-        self._batches = self._file.iter_batches(batch_size=8192, columns=[self._column])
-        self._row = 0
-        self._left = self._next()
-
-    def _next(self) -> Array:
-        """The next batch as an array."""
-        import pyarrow as pa
-
-        batch = next(self._batches, None)
-        column = pa.array([], self._type) if batch is None else batch.column(0)
-        if column.null_count:
-            missing = self._row + int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
-            raise DataError(f"{self.name}: no value in row {missing}")
-        if not pa.types.is_list(column.type) and not pa.types.is_fixed_size_list(column.type):
-            return np.asarray(column.to_numpy(zero_copy_only=False))
-        lengths = np.unique(column.value_lengths().to_numpy(zero_copy_only=False))
-        width = int(lengths[0]) if len(lengths) else 0
-        if len(lengths) > 1 or (self._row and width != self.shape[1]):
-            raise DataError(f"{self.name}: lists of different lengths after row {self._row}")
-        return np.asarray(column.flatten().to_numpy(zero_copy_only=False)).reshape(len(column), width)
-
-    def read(self, start: int, stop: int) -> Array:
-        if start < self._row:
-            self.close()
-            self._rewind()
-        parts = [np.empty((0, *self.shape[1:]), self.dtype)]
-        while self._row < min(stop, self._rows):
-            if not len(self._left):
-                self._left = self._next()
-            take = min(len(self._left), (start if self._row < start else stop) - self._row)
-            if self._row >= start:
-                parts.append(self._left[:take])
-            self._left = self._left[take:]
-            self._row += take
-        return parts[1] if len(parts) == 2 else np.concatenate(parts)
-
-    def fingerprint(self) -> object:
-        return file_fingerprint(self._path, self.shape, self.dtype)
-
-    def close(self) -> None:
-        self._file.close()

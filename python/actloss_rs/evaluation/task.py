@@ -1,7 +1,7 @@
 """What a loss says about its data: classes along an axis, yes or no, or plain numbers."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from inspect import signature
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 import actloss_rs as al
 from actloss_rs import losses
+from actloss_rs._core import label_ranks
 from actloss_rs.evaluation.sources import Array
 
 KINDS: Mapping[str, str] = {
@@ -163,29 +164,50 @@ class Samples:
         return np.asarray(self.scores > zero)
 
     @cached_property
+    def ranks(self) -> Array:
+        """How many classes are ahead of the label: of larger scores, of equal ones the first, and NaN."""
+        labels, scores = self.y_true, np.moveaxis(self.y_pred, self.task.axis, -1)
+        if self.task.kind == "class distributions":
+            labels = np.moveaxis(labels, self.task.axis, -1).argmax(axis=-1)
+        return self._kept(label_ranks(labels.reshape(scores.shape[:-1]), scores).reshape(-1))
+
+    @cached_property
     def correct(self) -> NDArray[np.bool_]:
         """Whether the label is the predicted class; a NaN among the scores never is."""
-        correct = np.asarray(self.predicted == self.labels)
-        if not self.task.over_classes:
-            return np.asarray(correct & (self.scores == self.scores))
-        hit = np.flatnonzero(correct)
-        chosen = self.scores[hit, self.predicted[hit]]
-        correct[hit] = chosen == chosen
-        return correct
+        if self.task.over_classes:
+            return self.within(1)
+        return np.asarray((self.predicted == self.labels) & (self.scores == self.scores))
 
     def within(self, k: int) -> NDArray[np.bool_]:
-        """Whether the label is among the k largest scores, of equal ones the first."""
-        within = self.correct.copy()
-        rest = np.flatnonzero(~within)
-        scores, labels = self.scores[rest], self.labels[rest].astype(np.intp)[:, None]
-        target = np.take_along_axis(scores, labels, axis=-1)
-        # A NaN is not <= the target, and so ahead of it.
-        ahead = scores.shape[-1] - np.count_nonzero(scores <= target, axis=-1)
-        near = np.flatnonzero(ahead < k)
-        ties = (scores[near] == target[near]) & (np.arange(scores.shape[-1]) < labels[near])
-        ahead[near] += np.count_nonzero(ties, axis=-1)
-        within[rest] = ahead < k
-        return within
+        """Whether the label is among the k largest scores."""
+        return np.asarray(self.ranks < k)
+
+    @cached_property
+    def losses(self) -> Array:
+        """The "none" values, weights applied, in the shape that the loss gives them."""
+        loss = self.task.variant(reduction="none")
+        return np.asarray(loss(self.y_true, self.y_pred, self.sample_weight), np.float64)
+
+    @property
+    def counted_losses(self) -> Array:
+        """Those of the counted samples."""
+        return self._kept(self.losses.reshape(-1))
+
+    def about(self, position: Sequence[int]) -> dict[str, Any]:
+        """The label and the predicted class of the sample at this position of the "none" values."""
+        if self.task.kind == "values":
+            return {}
+        at = tuple(position)
+        if not self.task.over_classes:
+            one = Samples(self.task, 0, self.y_true[at].reshape(1), self.y_pred[at].reshape(1), None)
+            return {"label": bool(one.labels[0]), "predicted": bool(one.predicted[0])}
+        axis = self.task.axis % self.y_pred.ndim
+        label = (
+            self.y_true.reshape(self._shape)[at]
+            if self.task.kind == "class ids"
+            else (np.moveaxis(self.y_true, axis, -1)[at].argmax())
+        )
+        return {"label": int(label), "predicted": int(np.moveaxis(self.y_pred, axis, -1)[at].argmax())}
 
     @cached_property
     def probabilities(self) -> Array:
