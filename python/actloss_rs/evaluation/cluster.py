@@ -80,7 +80,7 @@ def connected(address: str) -> Any:
     from distributed import Client
 
     try:
-        return Client(address, set_as_default=False, timeout=CONNECT_SECONDS)  # type: ignore[no-untyped-call]
+        return Client(address, set_as_default=False, timeout=CONNECT_SECONDS)
     except (OSError, ValueError) as error:
         raise DataError(f"no Dask scheduler at {address}: {error}") from error
 
