@@ -193,7 +193,7 @@ class OtherLoss:
             raise ValueError(f"metric {name!r} makes no sense for {task.name}")
         cls = loss_classes()[name]
         known = signature(cls).parameters
-        shared = ("from_logits", "axis", "ignore_class", "class_weight")
+        shared = (*KEPT, "class_weight")
         self._name = name
         self._metric = cls(
             **{key: task.options[key] for key in shared if key in task.options and key in known}
