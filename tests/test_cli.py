@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 import actloss_rs as al
 from actloss_rs.evaluation.commands import app
+from actloss_rs.evaluation.task import loss_classes
 
 COMMAND = [sys.executable, "-m", "actloss_rs.cli"]
 
@@ -264,3 +265,73 @@ def test_progress_on_a_terminal_and_control_c(tmp_path):
     rows = json.loads((tmp_path / "state").read_bytes())["state"]["rows"]
     assert f"interrupted after {rows} of".encode() in shown
     assert b"Traceback" not in shown
+
+
+def test_what_teaches(tmp_path):
+    code, out, _ = actloss("--help")
+    assert code == 0
+    for shown in (
+        "actloss evaluate --sample digits",
+        "--report report.html",
+        "--checkpoint state",
+        "actloss losses",
+    ):
+        assert shown in out
+    code, out, _ = actloss("losses")
+    assert code == 0
+    assert "sparse_categorical_crossentropy\n    y_true: class ids\n    from_logits: bool = False, " in out
+    assert out.count("y_true: ") == len(loss_classes())
+    code, out, _ = actloss("schema")
+    assert (code, json.loads(out)["$id"]) == (0, al.evaluate([0], [[1.0]], loss=LOGITS[1])["schema"])
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("actloss ev", ["evaluate"]),
+        ("actloss evaluate --loss sparse_cat", ["sparse_categorical_crossentropy"]),
+        ("actloss evaluate --metrics brier,confusion", ["brier,confusion_matrix"]),
+        ("actloss evaluate --sch", ["--scheduler"]),
+    ],
+)
+def test_shell_completion(words, offered):
+    # The program is known to the shell by the name it was called with.
+    call = "import sys; sys.argv[0] = 'actloss'; import actloss_rs.cli; actloss_rs.cli.main()"
+    environment = {
+        "_ACTLOSS_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(words.count(" ")),
+    }
+    run = subprocess.run(
+        [sys.executable, "-c", call],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.stdout.split() == offered
+
+
+def test_a_table_by_groups(tmp_path):
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    rng = np.random.default_rng(0)
+    z = rng.normal(0, 3, (60, 3))
+    scores = {f"p_{number}": column for number, column in enumerate(al.softmax(z).T)}
+    table = {"label": rng.integers(0, 3, 60), "country": ["de", "fr", None] * 20, **scores}
+    parquet.write_table(pa.table(table), tmp_path / "t.parquet")
+    path = tmp_path / "t.parquet"
+    paths = [f"{path}::label", f"{path}::p_*", *LOGITS[:2]]
+    code, out, err = actloss("evaluate", *paths, "--group-by", f"{path}::country")
+    assert (code, err) == (0, "")
+    lines = out.split("slices\n")[1].splitlines()
+    assert lines[0].split()[:4] == ["by", "group", "rows", "loss"]
+    assert [line.split()[:3] for line in lines[1:]] == [
+        ["country", "-", "20"],
+        ["country", "de", "20"],
+        ["country", "fr", "20"],
+    ]
+    code, _, err = actloss("evaluate", *paths, *["--group-by", f"{path}::country"] * 2)
+    assert code == 2
+    assert "two groupings are called 'country'" in err
+    code, _, err = actloss("evaluate", *paths, "--report", tmp_path / "none" / "report.html")
+    assert (code, err) == (2, f"actloss: --report: no such folder: {tmp_path / 'none'}\n")
