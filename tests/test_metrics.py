@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import actloss_rs as al
+from actloss_rs._core import label_ranks
 from actloss_rs.evaluation import DataError
 
 SPARSE = {"loss": "sparse_categorical_crossentropy", "from_logits": True}
@@ -167,3 +168,24 @@ def test_the_json_keeps_to_its_schema():
         closed.validate(json.loads(json.dumps(strict(result), allow_nan=False)))
     broken = strict(results[0] | {"rows": -1})
     assert [error.json_path for error in closed.iter_errors(broken)] == ["$.rows"]
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8", "f2", "bfloat16", "i4", ">f4"])
+def test_ranks_of_labels(kind):
+    dtype = np.dtype(pytest.importorskip("ml_dtypes").bfloat16 if kind == "bfloat16" else kind)
+    rng = np.random.default_rng(0)
+    for classes in (1, 2, 10, 16, 17, 33, 1500):
+        scores = rng.integers(0, 12, (57, classes)).astype(dtype)  # with ties
+        if dtype.kind != "i":
+            scores[rng.random(scores.shape) < 0.05] = np.nan
+        labels = rng.integers(0, classes, 57).astype(np.uint16)
+        wide = scores.astype(np.float64)
+        of_label = wide[np.arange(57), labels][:, None]
+        ties = (wide == of_label) & (np.arange(classes) < labels[:, None])
+        expected = (~(wide <= of_label) | ties).sum(axis=1)
+        for layout in (scores, np.asfortranarray(scores), scores[:, ::-1][:, ::-1]):
+            np.testing.assert_array_equal(label_ranks(labels, layout), expected)
+        np.testing.assert_array_equal(label_ranks(labels[::-1], scores[::-1]), expected[::-1])
+    assert label_ranks([5, -1, 0], [[1, 2], [1, 2], [3, 1]]).tolist() == [2**32 - 1, 2**32 - 1, 0]
+    with pytest.raises(ValueError, match="one class id for each row"):
+        label_ranks([0], [[1, 2], [1, 2]])
