@@ -77,9 +77,8 @@ def activation_pages() -> list[Page]:
 def losses() -> list[str]:
     """The public functions of labels and predictions."""
     elsewhere = {name for names in SUPPORT.values() for name in names}
-    functions = [
-        name for name in al.__all__ if inspect.isfunction(getattr(al, name)) and name not in elsewhere
-    ]
+    names = [name for name in al.__all__ if name not in elsewhere]
+    functions = [name for name in names if inspect.isfunction(getattr(al, name))]
     return [name for name in functions if "y_true" in inspect.signature(getattr(al, name)).parameters]
 
 
