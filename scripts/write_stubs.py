@@ -16,6 +16,22 @@ import numpy as np
 PACKAGE = Path(__file__).parent.parent / "python" / "actloss_rs"
 HEADER = "# Written by scripts/write_stubs.py from the definitions: do not edit."
 
+BUILTIN_TYPES = {
+    "axis": "int | tuple[int, ...] | None",
+    "keepdims": "bool",
+    "out": "NDArray[Any] | None",
+    "arrays": "Iterable[ArrayLike]",
+    "gamma": "ArrayLike | None",
+    "beta": "ArrayLike | None",
+    "running_mean": "ArrayLike | None",
+    "running_var": "ArrayLike | None",
+    "training": "bool",
+    "momentum": "float",
+    "epsilon": "float",
+    "max_norm": "float",
+}
+"""Types of the parameters of built-in functions; those not named are arrays."""
+
 
 def module_stub(module: ModuleType, protocol: str) -> str:
     """The stub of a module: a variable for a ufunc, a function for a parametrised one."""
@@ -31,8 +47,8 @@ def module_stub(module: ModuleType, protocol: str) -> str:
             lines.append(f"def {name}{typed_signature(value, types)} -> Any: ...")
         elif inspect.isbuiltin(value):
             imports.add("from numpy.typing import ArrayLike, NDArray")
-            types = {"axis": "int | tuple[int, ...] | None", "keepdims": "bool", "out": "NDArray[Any] | None"}
-            lines.append(f"def {name}{typed_signature(value, types)} -> Any: ...")
+            imports.add("from collections.abc import Iterable, Sequence")
+            lines.append(f"def {name}{typed_signature(value, BUILTIN_TYPES)} -> Any: ...")
         else:
             imports.add(f"from {value.__module__} import {value.__name__} as {name}")
     return formatted([*sorted(imports), "", f"__all__ = {module.__all__!r}", "", *lines])
@@ -41,6 +57,8 @@ def module_stub(module: ModuleType, protocol: str) -> str:
 def typed_signature(function: Callable[..., object], types: dict[str, str]) -> str:
     """The signature of a function with types; those not named are arrays."""
     signature = inspect.signature(function)
+    if "arrays" in signature.parameters:
+        types = types | {"out": "Sequence[NDArray[Any]] | None"}
     parameters = [
         parameter.replace(annotation=types.get(parameter.name, "ArrayLike"))
         for parameter in signature.parameters.values()
@@ -81,6 +99,7 @@ def main() -> int:
     stubs = {
         "activations.pyi": module_stub(package.activations, "Activation"),
         "backward.pyi": module_stub(package.backward, "Gradient"),
+        "normalization.pyi": module_stub(package.normalization, "Activation"),
         "__init__.pyi": package_stub(package),
         "losses/__init__.pyi": package_stub(package.losses),
     }

@@ -53,6 +53,7 @@ def digests(size: int) -> dict[str, str]:
                 al.backward.log_softmax(rows, rows[::-1]),
                 al.backward.logsumexp(rows[:, 0], rows),
             )
+            found[f"normalised {classes} {dtype.name}"] = digest(*normalised(rows, rows[::-1]))
             for name, options in LOSSES:
                 y_true, y_pred = loss_inputs(name, rows.shape, dtype, **options)
                 weight = np.random.default_rng(7).uniform(0, 2, len(rows))
@@ -68,6 +69,21 @@ def digests(size: int) -> dict[str, str]:
                     hessians = loss_class(name, **options).gradient_hessian(y_true, y_pred, weight)
                 found[f"{name}{options} {classes} {dtype.name}"] = digest(*results, *hessians)
     return found
+
+
+def normalised(x: np.ndarray, dy: np.ndarray) -> list[np.ndarray | float]:
+    """All that is normalised or counted, of x and of its transpose."""
+    results: list[np.ndarray | float] = []
+    for of, upstream in ((x, dy), (x.T, dy.T)):
+        gamma = np.arange(of.shape[-1], dtype=np.float64)
+        results += [al.batch_norm(of, gamma, training=True), al.layer_norm(of, gamma), al.rms_norm(of, gamma)]
+        results += al.backward.batch_norm(upstream, of, gamma, training=True)
+        results += al.backward.layer_norm(upstream, of, gamma)
+        results += al.backward.rms_norm(upstream, of, gamma)
+        clipped, norm = al.clip_by_global_norm([of, upstream], 0.5)
+        found = al.diagnostics.statistics(of, saturation=(-5.0, 5.0), magnitudes=True)
+        results += [*clipped, norm, *(getattr(found, name) for name in found.__slots__)]
+    return results
 
 
 if __name__ == "__main__":

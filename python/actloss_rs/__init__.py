@@ -11,14 +11,16 @@ from actloss_rs._core import __version__
 from actloss_rs.activations import *  # noqa: F403
 from actloss_rs.decision import predict_binary
 from actloss_rs.scoring import token_log_probs
+from actloss_rs.normalization import *  # noqa: F403
 from actloss_rs.threads import get_num_threads, num_threads, set_num_threads, simd_level
 
-from . import activations, backward
+from . import activations, backward, diagnostics, normalization
 
 __all__ = [
     "__version__",
     "activations",
     "backward",
+    "diagnostics",
     "evaluate",  # noqa: F405 (below)
     "get_num_threads",
     "losses",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 __all__ += activations.__all__
 __all__ += _core.losses
+__all__ += normalization.__all__
 
 globals().update({name: getattr(losses, name) for name in _core.losses})
 

@@ -61,12 +61,14 @@ from actloss_rs.threads import simd_level as simd_level
 
 from . import activations as activations
 from . import backward as backward
+from . import diagnostics as diagnostics
 from . import losses as losses
 
 __all__ = [
     "__version__",
     "activations",
     "backward",
+    "batch_norm",
     "binary_crossentropy",
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
@@ -74,6 +76,8 @@ __all__ = [
     "celu",
     "cosine_similarity",
     "dice",
+    "clip_by_global_norm",
+    "diagnostics",
     "elu",
     "erf",
     "evaluate",
@@ -89,6 +93,7 @@ __all__ = [
     "hard_swish",
     "hard_tanh",
     "kl_divergence",
+    "layer_norm",
     "leaky_relu",
     "log1p",
     "log_sigmoid",
@@ -103,6 +108,7 @@ __all__ = [
     "prelu",
     "relu",
     "relu6",
+    "rms_norm",
     "selu",
     "set_num_threads",
     "sigmoid",

@@ -13,8 +13,10 @@ __all__ = [
     "__version__",
     "_panics",
     "above_threshold",
+    "array_statistics",
     "axis_functions",
     "backward_axis_functions",
+    "backward_normalizations",
     "backward_ufuncs",
     "evaluate_loss",
     "geglu",
@@ -27,6 +29,7 @@ __all__ = [
     "label_log_probabilities",
     "label_ranks",
     "losses",
+    "normalizations",
     "parameters",
     "set_num_threads",
     "swiglu",
@@ -50,6 +53,8 @@ geglu_backward_b: np.ufunc
 ufuncs: dict[str, np.ufunc]
 axis_functions: dict[str, Callable[..., Any]]
 backward_axis_functions: dict[str, Callable[..., Any]]
+normalizations: dict[str, Callable[..., Any]]
+backward_normalizations: dict[str, Callable[..., Any]]
 backward_ufuncs: dict[str, np.ufunc]
 parameters: dict[str, list[tuple[str, float | None]]]
 
@@ -69,6 +74,9 @@ def label_log_probabilities(
 ) -> NDArray[Any]: ...
 def above_threshold(y_pred: ArrayLike, threshold: float, from_logits: bool, /) -> NDArray[np.bool_]: ...
 def label_ranks(labels: ArrayLike, scores: ArrayLike, /) -> NDArray[np.uint32]: ...
+def array_statistics(
+    x: ArrayLike, unit_axis: int | None, low: float, high: float, magnitudes: bool, /
+) -> dict[str, Any]: ...
 
 losses: dict[str, dict[str, Any]]
 

@@ -1,6 +1,7 @@
 """Derivatives: ``backward.<name>(dy, x, ...)`` is the gradient by x for the upstream gradient dy."""
 
 from actloss_rs._core import backward_axis_functions as _axis_functions
+from actloss_rs._core import backward_normalizations as _normalizations
 from actloss_rs._core import backward_ufuncs as _ufuncs
 from actloss_rs._core import parameters as _parameters
 from actloss_rs._gated import NAMES as _GATED
@@ -19,9 +20,9 @@ _made = {
 _made |= {alias: _made[name] for alias, name in _aliases.items()}
 
 # Pickled by name, as ufuncs are.
-for _function in _axis_functions.values():
+for _function in (*_axis_functions.values(), *_normalizations.values()):
     _function.__module__ = "actloss_rs.backward"
-_made |= _axis_functions
+_made |= _axis_functions | _normalizations
 _made |= {name: _gated(name) for name in _GATED}
 
 globals().update(_made)

@@ -7,6 +7,7 @@ from actloss_rs._gelu import gelu_backward as gelu
 from actloss_rs._typing import Gradient
 
 __all__ = [
+    "batch_norm",
     "celu",
     "elu",
     "erf",
@@ -20,6 +21,7 @@ __all__ = [
     "hard_silu",
     "hard_swish",
     "hard_tanh",
+    "layer_norm",
     "leaky_relu",
     "log1p",
     "log_sigmoid",
@@ -29,6 +31,7 @@ __all__ = [
     "prelu",
     "relu",
     "relu6",
+    "rms_norm",
     "selu",
     "sigmoid",
     "silu",
@@ -49,6 +52,18 @@ __all__ = [
     "thresholded_relu",
 ]
 
+def batch_norm(
+    dy: ArrayLike,
+    x: ArrayLike,
+    gamma: ArrayLike | None = None,
+    *,
+    running_mean: ArrayLike | None = None,
+    running_var: ArrayLike | None = None,
+    training: bool = False,
+    epsilon: float = 1e-05,
+    axis: int | tuple[int, ...] | None = -1,
+    out: NDArray[Any] | None = None,
+) -> Any: ...
 def celu(dy: ArrayLike, x: ArrayLike, alpha: ArrayLike = 1.0, **kwargs: Any) -> Any: ...
 def elu(dy: ArrayLike, x: ArrayLike, alpha: ArrayLike = 1.0, **kwargs: Any) -> Any: ...
 
@@ -69,6 +84,15 @@ hard_swish: Gradient
 def hard_tanh(
     dy: ArrayLike, x: ArrayLike, min_val: ArrayLike = -1.0, max_val: ArrayLike = 1.0, **kwargs: Any
 ) -> Any: ...
+def layer_norm(
+    dy: ArrayLike,
+    x: ArrayLike,
+    gamma: ArrayLike | None = None,
+    axis: int | tuple[int, ...] | None = -1,
+    *,
+    epsilon: float = 1e-05,
+    out: NDArray[Any] | None = None,
+) -> Any: ...
 def leaky_relu(dy: ArrayLike, x: ArrayLike, negative_slope: ArrayLike = 0.01, **kwargs: Any) -> Any: ...
 
 log1p: Gradient
@@ -87,6 +111,17 @@ def prelu(dy: ArrayLike, x: ArrayLike, slope: ArrayLike, **kwargs: Any) -> Any: 
 
 relu: Gradient
 relu6: Gradient
+
+def rms_norm(
+    dy: ArrayLike,
+    x: ArrayLike,
+    gamma: ArrayLike | None = None,
+    axis: int | tuple[int, ...] | None = -1,
+    *,
+    epsilon: float = 1e-06,
+    out: NDArray[Any] | None = None,
+) -> Any: ...
+
 selu: Gradient
 sigmoid: Gradient
 silu: Gradient

@@ -77,7 +77,7 @@ fn overrides_ufuncs(object: &Bound<'_, PyAny>) -> PyResult<bool> {
 }
 
 /// The type of the result of an operand: integers give `float64`.
-fn result_dtype(dtype: Dtype) -> Dtype {
+pub(super) fn result_dtype(dtype: Dtype) -> Dtype {
     if dtype.is_float() {
         dtype
     } else {
@@ -102,14 +102,14 @@ fn promote(a: &Array<'_>, b: &Array<'_>) -> Dtype {
 }
 
 /// The array to write to, checked, and whether it is a new one.
-struct Output<'py> {
+pub(super) struct Output<'py> {
     /// What the caller gets: `out` itself, where it was given.
-    array: Array<'py>,
-    given: Option<Bound<'py, PyAny>>,
+    pub(super) array: Array<'py>,
+    pub(super) given: Option<Bound<'py, PyAny>>,
 }
 
 impl<'py> Output<'py> {
-    fn new(
+    pub(super) fn new(
         py: Python<'py>,
         out: Option<&Bound<'py, PyAny>>,
         shape: &[usize],
@@ -143,7 +143,7 @@ impl<'py> Output<'py> {
     }
 
     /// The array or, for a single number that was not asked into `out`, a NumPy scalar.
-    fn into_result(self) -> PyResult<Bound<'py, PyAny>> {
+    pub(super) fn into_result(self) -> PyResult<Bound<'py, PyAny>> {
         match self.given {
             Some(out) => Ok(out),
             None => self.array.into_scalar_or_array(),
@@ -152,7 +152,7 @@ impl<'py> Output<'py> {
 }
 
 /// `input`, or a copy of it where writing `output` could change what is still to be read.
-fn apart<'a, 'py>(
+pub(super) fn apart<'a, 'py>(
     input: &'a Array<'py>,
     output: &Array<'py>,
     may_be_the_same: bool,

@@ -5,12 +5,14 @@ mod axes;
 mod axis;
 mod axis_functions;
 mod decision;
+mod diagnostics;
 mod gufunc;
 mod loss_call;
 mod loss_error;
 mod loss_metric;
 mod losses;
 mod rank;
+mod normalization;
 mod threads;
 mod ufunc;
 
@@ -30,5 +32,7 @@ fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     losses::register(module)?;
     decision::register(module)?;
     rank::register(module)?;
+    normalization::register(module)?;
+    diagnostics::register(module)?;
     Ok(())
 }
