@@ -5,7 +5,7 @@
 //! Both add the same terms in the same order. Samples are cut into chunks of a fixed length, the pieces
 //! of work for threads; how the chunks' sums come together does not depend on the order they come in.
 
-use super::sums::{PHASES, Phases, Total, Twofold, add, add_row, fold};
+use super::sums::{PHASES, Phases, Total, Twofold, accumulate, add_row, fold, is_narrow};
 use crate::driver::operand::{BLOCK, Operand, OperandMut};
 use crate::driver::rows::for_each_row_range;
 use crate::driver::threads::Interrupted;
@@ -17,8 +17,9 @@ use std::ops::Range;
 /// Samples of a chunk.
 const CHUNK: usize = BLOCK;
 
-/// Channels that are summed side by side: their sums stay in the first-level cache.
-const TILE: usize = 128;
+/// Channels that are summed side by side: enough for whole streams of memory, few enough for their sums to
+/// stay in the second-level cache.
+const TILE: usize = 512;
 
 /// How an array is seen. All operands of a call have their axes in this order.
 #[derive(Clone, Copy, Debug)]
@@ -222,8 +223,8 @@ impl Channels {
 struct Scratch {
     x: Vec<f64>,
     dy: Vec<f64>,
-    /// Sums and errors of a tile, phase by phase.
-    sums: Vec<[f64; TILE]>,
+    /// Sums and errors of a tile: for each sum and phase, those of all channels.
+    sums: Vec<f64>,
 }
 
 impl Scratch {
@@ -253,18 +254,31 @@ impl<const N: usize, T: Terms<N>, Sum: Total> OnLevel for SumPiece<'_, N, T, Sum
     type Output = ();
 
     fn run<S: Token>(self, simd: S) {
+        if is_narrow(self.x.dtype()) && self.dy.is_none_or(|dy| is_narrow(dy.dtype())) {
+            self.sum::<S, false>(simd);
+        } else {
+            self.sum::<S, true>(simd);
+        }
+    }
+}
+
+impl<const N: usize, T: Terms<N>, Sum: Total> SumPiece<'_, N, T, Sum> {
+    #[inline(always)]
+    fn sum<S: Token, const EXACT: bool>(self, simd: S) {
         let SumState { totals, scratch } = self.state;
         scratch.reserve();
-        scratch.sums.clear();
-        scratch.sums.resize(2 * N * PHASES, [0.0; TILE]);
-        let Scratch { x, dy, sums } = scratch;
         let moments = self.moments;
         let begin = self.samples.start;
-        let tile = self.channels.start;
-        let width = self.channels.len();
+        let tile = self.channels.clone();
+        let width = tile.len();
+        let Scratch { x, dy, sums } = scratch;
+        if self.view.last {
+            sums.clear();
+            sums.resize(2 * N * PHASES * width, 0.0);
+        }
         self.view.runs(
-            self.samples.clone(),
-            self.channels.clone(),
+            self.samples,
+            self.channels,
             |position, samples, channels| {
                 let n = samples.len() * channels.len();
                 let x = self.x.block(simd, position, n, x);
@@ -278,21 +292,16 @@ impl<const N: usize, T: Terms<N>, Sum: Total> OnLevel for SumPiece<'_, N, T, Sum
                         if self.view.last {
                             for (i, sample) in samples.enumerate() {
                                 let row = i * width..(i + 1) * width;
-                                add_across::<N, T>(
-                                    sums,
-                                    (sample - begin) % PHASES,
-                                    &x[row.clone()],
-                                    &dy[row],
-                                    moments,
-                                    tile,
-                                );
+                                let phase = (sample - begin) % PHASES;
+                                let (x, dy) = (&x[row.clone()], &dy[row]);
+                                add_across::<EXACT, N, T>(sums, phase, x, dy, moments, tile.start);
                             }
                         } else {
                             let channel = channels.start;
                             let (mean, low) = (moments.mean[channel], moments.mean_low[channel]);
                             let scale = moments.scale[channel];
                             let mut phases = [Phases::default(); N];
-                            add_row(&mut phases, x, dy, |x, dy| {
+                            add_row::<EXACT, N>(&mut phases, x, dy, |x, dy| {
                                 T::of(x, dy, deviation(x, mean, low), scale)
                             });
                             for (totals, phases) in totals.iter_mut().zip(&phases) {
@@ -305,11 +314,12 @@ impl<const N: usize, T: Terms<N>, Sum: Total> OnLevel for SumPiece<'_, N, T, Sum
             },
         );
         if self.view.last {
-            for (totals, sums) in totals.iter_mut().zip(sums.chunks(2 * PHASES)) {
-                for (column, total) in totals[self.channels.clone()].iter_mut().enumerate() {
+            for (totals, sums) in totals.iter_mut().zip(sums.chunks(2 * PHASES * width)) {
+                for (column, total) in totals[tile.clone()].iter_mut().enumerate() {
+                    let at = |part: usize| sums[part * width + column];
                     let (high, low) = fold(
-                        std::array::from_fn(|phase| sums[2 * phase][column]),
-                        std::array::from_fn(|phase| sums[2 * phase + 1][column]),
+                        std::array::from_fn(|phase| at(2 * phase)),
+                        std::array::from_fn(|phase| at(2 * phase + 1)),
                     );
                     total.add(high, low);
                 }
@@ -320,8 +330,8 @@ impl<const N: usize, T: Terms<N>, Sum: Total> OnLevel for SumPiece<'_, N, T, Sum
 
 /// Add the terms of a sample to the sums of its phase, channel by channel.
 #[inline(always)]
-fn add_across<const N: usize, T: Terms<N>>(
-    sums: &mut [[f64; TILE]],
+fn add_across<const EXACT: bool, const N: usize, T: Terms<N>>(
+    sums: &mut [f64],
     phase: usize,
     x: &[f64],
     dy: &[f64],
@@ -333,15 +343,12 @@ fn add_across<const N: usize, T: Terms<N>>(
     let mean = &moments.mean[tile..][..width];
     let mean_low = &moments.mean_low[tile..][..width];
     let scale = &moments.scale[tile..][..width];
-    for (j, sums) in sums.chunks_mut(2 * PHASES).enumerate() {
-        let [sum, error] = &mut sums[2 * phase..2 * phase + 2] else {
-            continue;
-        };
-        let (sum, error) = (&mut sum[..width], &mut error[..width]);
+    for (j, sums) in sums.chunks_mut(2 * PHASES * width).enumerate() {
+        let (sum, error) = sums[2 * phase * width..][..2 * width].split_at_mut(width);
         for c in 0..width {
             let deviation = deviation(x[c], mean[c], mean_low[c]);
             let term = T::of(x[c], dy[c], deviation, scale[c])[j];
-            add(&mut sum[c], &mut error[c], term);
+            accumulate::<EXACT>(&mut sum[c], &mut error[c], term);
         }
     }
 }

@@ -5,7 +5,9 @@
 //! The gradients of gamma and beta are sums over rows: a chunk of rows is summed in order, the chunks'
 //! sums in any.
 
-use super::sums::{Phases, Total, Twofold, add, add_row, canonical, divide, normalise};
+use super::sums::{
+    Phases, Total, Twofold, accumulate, add_row, canonical, divide, is_narrow, normalise,
+};
 use crate::driver::floating_point::FloatingPointGuard;
 use crate::driver::operand::{BLOCK, Operand, OperandMut};
 use crate::driver::rows::for_each_row_range;
@@ -47,18 +49,18 @@ struct Moments {
 
 impl Moments {
     #[inline(always)]
-    fn of(row: &[f64], centred: bool, epsilon: f64) -> Self {
+    fn of<const EXACT: bool>(row: &[f64], centred: bool, epsilon: f64) -> Self {
         let n = row.len() as f64;
         let (mean, mean_low) = if centred {
             let mut sum = [Phases::default()];
-            add_row(&mut sum, row, row, |x, _| [x]);
+            add_row::<EXACT, _>(&mut sum, row, row, |x, _| [x]);
             let (high, low) = sum[0].total();
             divide(high, low, n)
         } else {
             (0.0, 0.0)
         };
         let mut squares = [Phases::default()];
-        add_row(&mut squares, row, row, |x, _| {
+        add_row::<EXACT, _>(&mut squares, row, row, |x, _| {
             let deviation = (x - mean) - mean_low;
             [deviation * deviation]
         });
@@ -108,13 +110,14 @@ impl Rows<'_> {
             keep_going,
             Vec::new,
             |buffer, rows| {
-                self.level.dispatch(Forward {
+                let forward = Forward {
                     call: self,
                     x,
                     out,
                     buffer,
                     rows,
-                });
+                };
+                self.level.dispatch(forward);
             },
         )?;
         Ok(())
@@ -202,6 +205,7 @@ impl OnLevel for Forward<'_> {
     fn run<S: Token>(self, simd: S) {
         let call = self.call;
         let columns = call.columns;
+        let narrow = is_narrow(self.x.dtype());
         self.buffer.resize(call.together() * columns, 0.0);
         for rows in call.groups(self.rows) {
             let (position, n) = (rows.start * columns, rows.len() * columns);
@@ -211,7 +215,11 @@ impl OnLevel for Forward<'_> {
                 #[inline(always)]
                 || {
                     for row in block.chunks_exact_mut(columns.max(1)) {
-                        let moments = Moments::of(row, call.centred, call.epsilon);
+                        let moments = if narrow {
+                            Moments::of::<false>(row, call.centred, call.epsilon)
+                        } else {
+                            Moments::of::<true>(row, call.centred, call.epsilon)
+                        };
                         for ((x, gamma), beta) in row.iter_mut().zip(call.gamma).zip(call.beta) {
                             *x = canonical(moments.normalise(*x) * gamma + beta);
                         }
@@ -254,6 +262,7 @@ impl<Sum: Total> OnLevel for Backward<'_, Sum> {
             x,
             dy,
         } = self.state;
+        let narrow = is_narrow(self.x.dtype()) && is_narrow(self.dy.dtype());
         x.resize(call.together() * columns, 0.0);
         dy.resize(call.together() * columns, 0.0);
         for sums in sums.iter_mut() {
@@ -269,7 +278,11 @@ impl<Sum: Total> OnLevel for Backward<'_, Sum> {
                 || {
                     let width = columns.max(1);
                     for (x, dy) in x.chunks_exact_mut(width).zip(dy.chunks_exact_mut(width)) {
-                        row_gradient(call, sums, x, dy);
+                        if narrow {
+                            row_gradient::<false>(call, sums, x, dy);
+                        } else {
+                            row_gradient::<true>(call, sums, x, dy);
+                        }
                     }
                 },
             );
@@ -289,9 +302,14 @@ impl<Sum: Total> OnLevel for Backward<'_, Sum> {
 ///
 /// `dx = scale (g - mean(g) - y mean(g y))`, where `y` is the normalised row and `g = dy gamma`.
 #[inline(always)]
-fn row_gradient(call: &Rows<'_>, sums: &mut [Vec<f64>; 4], x: &mut [f64], dy: &mut [f64]) {
+fn row_gradient<const EXACT: bool>(
+    call: &Rows<'_>,
+    sums: &mut [Vec<f64>; 4],
+    x: &mut [f64],
+    dy: &mut [f64],
+) {
     let n = x.len() as f64;
-    let moments = Moments::of(x, call.centred, call.epsilon);
+    let moments = Moments::of::<EXACT>(x, call.centred, call.epsilon);
     let columns = x.len();
     let (x, dy) = (&mut x[..columns], &mut dy[..columns]);
     let gamma = &call.gamma[..columns];
@@ -299,12 +317,12 @@ fn row_gradient(call: &Rows<'_>, sums: &mut [Vec<f64>; 4], x: &mut [f64], dy: &m
         sums.each_mut().map(|sums| &mut sums[..columns]);
     for j in 0..columns {
         x[j] = moments.normalise(x[j]);
-        add(&mut gamma_sum[j], &mut gamma_error[j], dy[j] * x[j]);
-        add(&mut beta_sum[j], &mut beta_error[j], dy[j]);
+        accumulate::<EXACT>(&mut gamma_sum[j], &mut gamma_error[j], dy[j] * x[j]);
+        accumulate::<EXACT>(&mut beta_sum[j], &mut beta_error[j], dy[j]);
         dy[j] *= gamma[j];
     }
     let mut means = [Phases::default(); 2];
-    add_row(&mut means, x, dy, |y, g| [g, g * y]);
+    add_row::<EXACT, _>(&mut means, x, dy, |y, g| [g, g * y]);
     let [g, product] = means.map(|sum| {
         let (high, low) = sum.total();
         (high + low) / n

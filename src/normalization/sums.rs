@@ -1,19 +1,36 @@
 //! Sums over samples and along rows that depend on the values and their order alone.
 //!
-//! Terms are added in `f64` with the error of every addition carried along (Knuth's `TwoSum`), term `i`
-//! to phase `i % 8`, so that eight additions are under way at a time. The two ways through memory, along
+//! Terms are added in `f64`, term `i` to phase `i % 8`, so that eight additions are under way at a time.
+//! Those of `f64` operands carry the error of every addition along (Knuth's `TwoSum`); narrower ones have
+//! bits to spare, and a chunk is short. The two ways through memory, along
 //! a row or across many channels, keep the same phases and so give the same bits. The formulas are plain
 //! `f64` arithmetic, which the compiler turns into the level's vectors: it may not reorder it, and
 //! `+ - * /` have one defined result.
 
+use crate::dtype::Dtype;
 use crate::reduction::exact::ExactSum;
 
 /// Sums that are kept side by side.
 pub(super) const PHASES: usize = 8;
 
+/// Whether `f64` sums of such elements have bits to spare.
+pub(super) fn is_narrow(dtype: Dtype) -> bool {
+    matches!(dtype, Dtype::Float32 | Dtype::Float16 | Dtype::BFloat16)
+}
+
+/// `sum + error` plus `term`; without `EXACT` the error is let go.
+#[inline(always)]
+pub(super) fn accumulate<const EXACT: bool>(sum: &mut f64, error: &mut f64, term: f64) {
+    if EXACT {
+        add(sum, error, term);
+    } else {
+        *sum += term;
+    }
+}
+
 /// `sum + error` plus `term`.
 #[inline(always)]
-pub(super) fn add(sum: &mut f64, error: &mut f64, term: f64) {
+fn add(sum: &mut f64, error: &mut f64, term: f64) {
     let total = *sum + term;
     let part = total - *sum;
     *error += (*sum - (total - part)) + (term - part);
@@ -62,7 +79,7 @@ pub(super) fn normalise(sum: f64, error: f64) -> (f64, f64) {
 
 /// Add `N` terms for each pair of elements of `a` and `b`, of which the first is in phase 0.
 #[inline(always)]
-pub(super) fn add_row<const N: usize>(
+pub(super) fn add_row<const EXACT: bool, const N: usize>(
     sums: &mut [Phases; N],
     a: &[f64],
     b: &[f64],
@@ -81,13 +98,13 @@ pub(super) fn add_row<const N: usize>(
         }
         for (sums, each) in kept.iter_mut().zip(&each) {
             for k in 0..PHASES {
-                add(&mut sums.sum[k], &mut sums.error[k], each[k]);
+                accumulate::<EXACT>(&mut sums.sum[k], &mut sums.error[k], each[k]);
             }
         }
     }
     for (k, (&a, &b)) in a_rest.iter().zip(b_rest).enumerate() {
         for (sums, term) in kept.iter_mut().zip(terms(a, b)) {
-            add(&mut sums.sum[k], &mut sums.error[k], term);
+            accumulate::<EXACT>(&mut sums.sum[k], &mut sums.error[k], term);
         }
     }
     *sums = kept;
