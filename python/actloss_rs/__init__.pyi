@@ -56,6 +56,11 @@ from actloss_rs.losses import multi_margin as multi_margin
 from actloss_rs.losses import sparse_categorical_crossentropy as sparse_categorical_crossentropy
 from actloss_rs.losses import tversky as tversky
 from actloss_rs.scoring import token_log_probs as token_log_probs
+from actloss_rs.normalization import batch_norm as batch_norm
+from actloss_rs.normalization import clip_by_global_norm as clip_by_global_norm
+from actloss_rs.normalization import global_norm as global_norm
+from actloss_rs.normalization import layer_norm as layer_norm
+from actloss_rs.normalization import rms_norm as rms_norm
 from actloss_rs.threads import num_threads as num_threads
 from actloss_rs.threads import simd_level as simd_level
 
@@ -86,6 +91,7 @@ __all__ = [
     "geglu",
     "gelu",
     "get_num_threads",
+    "global_norm",
     "glu",
     "hard_shrink",
     "hard_sigmoid",

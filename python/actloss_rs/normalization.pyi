@@ -1,4 +1,4 @@
-# Written by scripts/write_stubs.py from the definitions in src/activation/: do not edit.
+# Written by scripts/write_stubs.py from the definitions: do not edit.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
