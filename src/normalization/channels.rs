@@ -5,7 +5,7 @@
 //! Both add the same terms in the same order. Samples are cut into chunks of a fixed length, the pieces
 //! of work for threads; how the chunks' sums come together does not depend on the order they come in.
 
-use super::sums::{PHASES, Phases, Total, Twofold, accumulate, add_row, fold, is_narrow};
+use super::sums::{PHASES, Phases, Total, Twofold, accumulate, add_row, is_narrow, normalise};
 use crate::driver::operand::{BLOCK, Operand, OperandMut};
 use crate::driver::rows::for_each_row_range;
 use crate::driver::threads::Interrupted;
@@ -314,15 +314,35 @@ impl<const N: usize, T: Terms<N>, Sum: Total> SumPiece<'_, N, T, Sum> {
             },
         );
         if self.view.last {
-            for (totals, sums) in totals.iter_mut().zip(sums.chunks(2 * PHASES * width)) {
-                for (column, total) in totals[tile.clone()].iter_mut().enumerate() {
-                    let at = |part: usize| sums[part * width + column];
-                    let (high, low) = fold(
-                        std::array::from_fn(|phase| at(2 * phase)),
-                        std::array::from_fn(|phase| at(2 * phase + 1)),
-                    );
+            for (totals, sums) in totals.iter_mut().zip(sums.chunks_mut(2 * PHASES * width)) {
+                simd.vectorize(
+                    #[inline(always)]
+                    || fold_across(sums, width),
+                );
+                let (sum, error) = sums.split_at(width);
+                for ((total, &sum), &error) in totals[tile.clone()].iter_mut().zip(sum).zip(error) {
+                    let (high, low) = normalise(sum, error);
                     total.add(high, low);
                 }
+            }
+        }
+    }
+}
+
+/// The phases of many channels added in halves, as `Phases::total` does; the totals are left in the first.
+#[inline(always)]
+fn fold_across(sums: &mut [f64], width: usize) {
+    for half in [4, 2, 1] {
+        let (first, second) = sums.split_at_mut(2 * half * width);
+        let pairs = first
+            .chunks_exact_mut(2 * width)
+            .zip(second.chunks_exact(2 * width));
+        for (into, from) in pairs {
+            let (sum, error) = into.split_at_mut(width);
+            let (other, other_error) = from.split_at(width);
+            for c in 0..width {
+                error[c] += other_error[c];
+                accumulate::<true>(&mut sum[c], &mut error[c], other[c]);
             }
         }
     }

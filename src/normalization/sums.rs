@@ -54,7 +54,7 @@ impl Phases {
 
 /// Add the phases in halves: the total and its low part, which an infinite total has none of.
 #[inline(always)]
-pub(super) fn fold(mut sum: [f64; PHASES], mut error: [f64; PHASES]) -> (f64, f64) {
+fn fold(mut sum: [f64; PHASES], mut error: [f64; PHASES]) -> (f64, f64) {
     for half in [4, 2, 1] {
         for i in 0..half {
             error[i] += error[i + half];
