@@ -69,13 +69,12 @@ impl Magnitudes {
 
     /// Count a block of elements.
     pub(super) fn add<T: HasExponent>(&mut self, values: &[T]) {
-        self.room = match self.room.checked_sub(values.len() as u32) {
-            Some(room) => room,
-            None => {
-                self.flush();
-                u32::MAX - values.len() as u32
-            }
-        };
+        let n = values.len() as u32;
+        if self.room < n {
+            self.flush();
+            self.room = u32::MAX;
+        }
+        self.room -= n;
         let (whole, rest) = values.as_chunks::<TABLES>();
         for chunk in whole {
             for (table, value) in self.tables.iter_mut().zip(chunk) {

@@ -257,8 +257,8 @@ fn count<T: Real>(values: &[T], low: T, high: T) -> Counts<T> {
     let mut look = |k: usize, x: T| {
         zeros[k] += u32::from(x == zero);
         nan[k] += u32::from(x.partial_cmp(&x).is_none());
-        infinite[k] += u32::from((x == infinity) | (x == negative_infinity));
-        saturated[k] += u32::from((x <= low) | (x >= high));
+        infinite[k] += u32::from(x == infinity) + u32::from(x == negative_infinity);
+        saturated[k] += u32::from(x <= low) | u32::from(x >= high);
         min[k] = if x < min[k] { x } else { min[k] };
         max[k] = if x > max[k] { x } else { max[k] };
     };

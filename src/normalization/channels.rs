@@ -190,29 +190,18 @@ impl Channels {
         channels: Range<usize>,
         mut visit: impl FnMut(usize, Range<usize>, Range<usize>),
     ) {
-        if !self.last {
-            for channel in channels {
-                visit(
-                    channel * self.samples + samples.start,
-                    samples.clone(),
-                    channel..channel + 1,
-                );
+        if self.last {
+            let whole = channels.len() == self.channels;
+            let together = if whole { BLOCK / self.channels } else { 1 };
+            for first in samples.clone().step_by(together.max(1)) {
+                let end = samples.end.min(first + together.max(1));
+                let position = first * self.channels + channels.start;
+                visit(position, first..end, channels.clone());
             }
         } else {
-            let together = if channels.len() == self.channels {
-                (BLOCK / self.channels).max(1)
-            } else {
-                1
-            };
-            let mut first = samples.start;
-            while first < samples.end {
-                let end = samples.end.min(first + together);
-                visit(
-                    first * self.channels + channels.start,
-                    first..end,
-                    channels.clone(),
-                );
-                first = end;
+            for channel in channels {
+                let position = channel * self.samples + samples.start;
+                visit(position, samples.clone(), channel..channel + 1);
             }
         }
     }

@@ -64,7 +64,9 @@ fn sum_of_squares(
                 });
             }
         })?;
-        sums.iter().for_each(|(sum, _)| squares.merge(sum));
+        for (sum, _) in &sums {
+            squares.merge(sum);
+        }
     }
     Ok(squares.to_f64())
 }

@@ -1,5 +1,5 @@
 //! Layer normalisation (Ba, Kiros and Hinton, "Layer Normalization", 2016) and RMS normalisation (Zhang
-//! and Sennrich, "Root Mean Square Layer Normalization", NeurIPS 2019): each row by its own statistics.
+//! and Sennrich, "Root Mean Square Layer Normalization", 2019): each row by its own statistics.
 //!
 //! A row is read once, as `f64`, into a buffer in cache; its mean, variance and result are taken there.
 //! The gradients of gamma and beta are sums over rows: a chunk of rows is summed in order, the chunks'

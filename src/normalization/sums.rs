@@ -90,15 +90,16 @@ pub(super) fn add_row<const EXACT: bool, const N: usize>(
     let (b_whole, b_rest) = b.as_chunks::<PHASES>();
     for (a, b) in a_whole.iter().zip(b_whole) {
         let mut each = [[0.0; PHASES]; N];
-        for k in 0..PHASES {
-            let terms = terms(a[k], b[k]);
-            for j in 0..N {
-                each[j][k] = terms[j];
+        for (k, (&a, &b)) in a.iter().zip(b).enumerate() {
+            let terms = terms(a, b);
+            for (each, term) in each.iter_mut().zip(terms) {
+                each[k] = term;
             }
         }
         for (sums, each) in kept.iter_mut().zip(&each) {
-            for k in 0..PHASES {
-                accumulate::<EXACT>(&mut sums.sum[k], &mut sums.error[k], each[k]);
+            let kept = sums.sum.iter_mut().zip(&mut sums.error);
+            for ((sum, error), &term) in kept.zip(each) {
+                accumulate::<EXACT>(sum, error, term);
             }
         }
     }

@@ -19,7 +19,7 @@ fn numbers(n: usize, seed: u64) -> Vec<f32> {
     (0..n).map(next).collect()
 }
 
-fn operand<'a>(values: &'a [f32], shape: [usize; 2], transposed: bool) -> Operand<'a> {
+fn operand(values: &[f32], shape: [usize; 2], transposed: bool) -> Operand<'_> {
     let (shape, strides) = layout(shape, transposed);
     // SAFETY: the elements of the slice, each once.
     unsafe {
@@ -33,7 +33,7 @@ fn operand<'a>(values: &'a [f32], shape: [usize; 2], transposed: bool) -> Operan
     }
 }
 
-fn operand_mut<'a>(values: &'a mut [f32], shape: [usize; 2], transposed: bool) -> OperandMut<'a> {
+fn operand_mut(values: &mut [f32], shape: [usize; 2], transposed: bool) -> OperandMut<'_> {
     let (shape, strides) = layout(shape, transposed);
     let data = values.as_mut_ptr().cast();
     // SAFETY: the elements of the slice, each once.

@@ -494,11 +494,11 @@ impl<'py> RowCall<'py> {
     }
 
     fn rows(&self) -> Rows<'_> {
-        let columns = self.columns.iter().product();
+        let columns: usize = self.columns.iter().product();
         let elements: usize = self.x.shape().iter().product();
         Rows {
             level: Level::current(),
-            rows: if columns == 0 { 0 } else { elements / columns },
+            rows: elements.checked_div(columns).unwrap_or(0),
             columns,
             centred: self.centred,
             epsilon: self.epsilon,

@@ -1,0 +1,1 @@
+"""Demonstrations of ``actloss demo``: failures of training provoked on real data, named, and cured."""
