@@ -21,6 +21,10 @@ TRAFFIC: dict[str, dict[str, int]] = {
     "bce": {"read": 2},
     "bce_grad": {"copy": 1, "read": 1},
     "mse": {"read": 2},
+    "batch_norm": {"copy": 1, "read": 1},
+    "layer_norm": {"copy": 1},
+    "rms_norm": {"copy": 1},
+    "global_norm": {"read": 1},
 }
 SIZES = [(10_000,), (1_000_000,), (16_000_000,)]
 SHAPES = [(8192, 10), (4096, 100), (4096, 1000), (256, 32000), (64, 128256)]

@@ -57,6 +57,22 @@ class ActLoss(Peer):
         out = x if p.in_place else p.empty()
         return lambda: self.al.softmax(x, p.axis, out=out)
 
+    def batch_norm(self, p: Problem) -> Call:
+        x, out = p.x, p.empty()
+        return lambda: self.al.batch_norm(x, training=True, out=out)
+
+    def layer_norm(self, p: Problem) -> Call:
+        x, out = p.x, p.empty()
+        return lambda: self.al.layer_norm(x, out=out)
+
+    def rms_norm(self, p: Problem) -> Call:
+        x, out = p.x, p.empty()
+        return lambda: self.al.rms_norm(x, out=out)
+
+    def global_norm(self, p: Problem) -> Call:
+        x = p.x
+        return lambda: self.al.global_norm([x])
+
     def log_softmax(self, p: Problem) -> Call:
         x, out = p.x, p.empty()
         return lambda: self.al.log_softmax(x, p.axis, out=out)

@@ -78,6 +78,22 @@ class PyTorch(Peer):
         out = x if p.in_place else self.tensor(p.empty())
         return lambda: self.torch.softmax(x, p.axis, out=out)
 
+    def batch_norm(self, p: Problem) -> Call:
+        x, function = self.tensor(p.x), self.functional.batch_norm
+        return lambda: function(x, None, None, training=True)
+
+    def layer_norm(self, p: Problem) -> Call:
+        x, function = self.tensor(p.x), self.functional.layer_norm
+        return lambda: function(x, x.shape[-1:])
+
+    def rms_norm(self, p: Problem) -> Call:
+        x, function = self.tensor(p.x), self.functional.rms_norm
+        return lambda: function(x, x.shape[-1:], eps=1e-6)
+
+    def global_norm(self, p: Problem) -> Call:
+        x = self.tensor(p.x)
+        return lambda: self.torch.linalg.vector_norm(x)
+
     def log_softmax(self, p: Problem) -> Call:
         return self._into(p, self.torch.log_softmax, p.axis)
 
@@ -138,6 +154,7 @@ class PyTorchCompiled(PyTorch):
         self.compile = self.torch.compile
 
     copy = read = None  # type: ignore[assignment]
+    batch_norm = layer_norm = rms_norm = global_norm = None  # type: ignore[assignment]
 
     def _into(self, p: Problem, function: Callable, *arguments: Any, **options: Any) -> Call:
         x, out = self.tensor(p.x), self.tensor(p.empty())
