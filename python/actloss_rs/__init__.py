@@ -10,8 +10,8 @@ from actloss_rs import _core, losses
 from actloss_rs._core import __version__
 from actloss_rs.activations import *  # noqa: F403
 from actloss_rs.decision import predict_binary
-from actloss_rs.scoring import token_log_probs
 from actloss_rs.normalization import *  # noqa: F403
+from actloss_rs.scoring import token_log_probs
 from actloss_rs.threads import get_num_threads, num_threads, set_num_threads, simd_level
 
 from . import activations, backward, diagnostics, normalization

@@ -55,12 +55,12 @@ from actloss_rs.losses import mean_squared_error as mean_squared_error
 from actloss_rs.losses import multi_margin as multi_margin
 from actloss_rs.losses import sparse_categorical_crossentropy as sparse_categorical_crossentropy
 from actloss_rs.losses import tversky as tversky
-from actloss_rs.scoring import token_log_probs as token_log_probs
 from actloss_rs.normalization import batch_norm as batch_norm
 from actloss_rs.normalization import clip_by_global_norm as clip_by_global_norm
 from actloss_rs.normalization import global_norm as global_norm
 from actloss_rs.normalization import layer_norm as layer_norm
 from actloss_rs.normalization import rms_norm as rms_norm
+from actloss_rs.scoring import token_log_probs as token_log_probs
 from actloss_rs.threads import num_threads as num_threads
 from actloss_rs.threads import simd_level as simd_level
 
@@ -79,10 +79,10 @@ __all__ = [
     "categorical_focal_crossentropy",
     "categorical_hinge",
     "celu",
-    "cosine_similarity",
-    "dice",
     "clip_by_global_norm",
+    "cosine_similarity",
     "diagnostics",
+    "dice",
     "elu",
     "erf",
     "evaluate",
