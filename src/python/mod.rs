@@ -11,8 +11,8 @@ mod loss_call;
 mod loss_error;
 mod loss_metric;
 mod losses;
-mod rank;
 mod normalization;
+mod rank;
 mod threads;
 mod ufunc;
 
