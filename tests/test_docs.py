@@ -21,6 +21,12 @@ def test_every_public_name_has_a_page():
     assert not catalogue.forgotten()
 
 
+def test_every_page_is_in_the_contents():
+    docs = Path(catalogue.__file__).parent
+    contents = re.findall(r"^(?:.* <)?([\w/-]+)>?$", (docs / "index.md").read_text(encoding="utf-8"), re.M)
+    assert {page.stem for page in docs.glob("*.md")} - {"index"} <= set(contents)
+
+
 def test_families_are_the_files_of_the_definitions():
     pages = {page.file: page for page in (*catalogue.activation_pages(), *catalogue.loss_pages())}
     assert pages["activation-hard"].title == "Straight-line stand-ins for sigmoid, tanh and swish"
