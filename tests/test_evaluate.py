@@ -434,3 +434,12 @@ def test_no_rows():
         result = al.evaluate(np.zeros(0, int), np.zeros((0, 10)), **SPARSE)
     assert math.isnan(result["loss"])
     assert result["rows"] == 0
+
+
+def test_a_temperature_counts_in_every_metric():
+    y, z, _ = data()
+    names = ["accuracy", "perplexity", "brier", "ece"]
+    warm = al.evaluate(y, z, **SPARSE, temperature=2.0, metrics=names)
+    halved = al.evaluate(y, z / 2, **SPARSE, metrics=names)
+    for name in ("loss", *names):
+        assert warm[name] == halved[name], name

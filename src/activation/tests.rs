@@ -203,8 +203,8 @@ fn parameters_of_any_size() {
 /// The same bits on every level, and the formula, where the activation is normal and where it is not.
 #[test]
 fn gated_units_on_all_levels() {
-    let sigmoid = |x: f64| 1.0 / (1.0 + exp(-x));
     type Unit<'a> = (&'a str, &'a dyn Fn(f64, f64) -> f64);
+    let sigmoid = |x: f64| 1.0 / (1.0 + exp(-x));
     let units: [Unit<'_>; 2] = [
         ("glu", &|a, b| a * sigmoid(b)),
         ("swiglu", &|a, b| b * a * sigmoid(a)),

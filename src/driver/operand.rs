@@ -185,7 +185,9 @@ impl<'a> Operand<'a> {
             || {
                 self.read_as::<E, T>(start, out, |element| T::convert_from(element));
                 if self.negated {
-                    out.iter_mut().for_each(|value| *value = -*value);
+                    for value in &mut *out {
+                        *value = -*value;
+                    }
                 }
             }
         ));

@@ -143,11 +143,8 @@ impl RowFormula for Hinge {
         elements.scan(
             #[inline(always)]
             |at| {
-                ties += at.count(
-                    Self::wrong(simd, &at)
-                        .0
-                        .simd_eq(f64x8::splat(simd, most.high)),
-                )
+                let (wrong, _) = Self::wrong(simd, &at);
+                ties += at.count(wrong.simd_eq(f64x8::splat(simd, most.high)));
             },
         );
         let difference = most.minus(right.total());

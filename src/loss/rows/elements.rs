@@ -239,12 +239,15 @@ impl<'a, S: Token> Elements<'a, S> {
             let block = read_block(simd, operand, start, n, buffer);
             // SAFETY: `n` readable elements, which nobody writes.
             let block = unsafe { std::slice::from_raw_parts(block, n) };
-            let outside = |x: f64| (x < 0.0) | (x > 1.0);
-            let any = simd.vectorize(
+            // NaN is not outside.
+            let outside = |x: f64| u32::from(x < 0.0) + u32::from(x > 1.0);
+            let count = simd.vectorize(
                 #[inline(always)]
-                || block.iter().fold(false, |any, &x| any | outside(x)),
+                || block.iter().fold(0, |count, &x| count + outside(x)),
             );
-            if any && let Some(index) = block.iter().position(|&x| outside(x)) {
+            if count > 0
+                && let Some(index) = block.iter().position(|&x| outside(x) > 0)
+            {
                 return Err(Refusal {
                     argument,
                     position: start + index,

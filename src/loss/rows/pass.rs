@@ -73,6 +73,7 @@ struct Plan<'a> {
 }
 
 /// What a row counts for, once it has been looked at.
+#[derive(Clone, Copy)]
 enum Checked {
     Ignored,
     Counted { target: Option<usize>, weight: f64 },
