@@ -40,7 +40,7 @@ pub fn label_ranks(
 ) -> Result<(), LossError> {
     assert_eq!(labels.len(), ranks.len());
     assert_eq!(labels.len() * classes, scores.len());
-    level.dispatch(Ranks {
+    level.dispatch(Ranking {
         labels,
         scores,
         classes,
@@ -49,7 +49,7 @@ pub fn label_ranks(
     })
 }
 
-struct Ranks<'a> {
+struct Ranking<'a> {
     labels: &'a Operand<'a>,
     scores: &'a Operand<'a>,
     classes: usize,
@@ -57,7 +57,7 @@ struct Ranks<'a> {
     keep_going: &'a dyn Fn() -> bool,
 }
 
-impl OnLevel for Ranks<'_> {
+impl OnLevel for Ranking<'_> {
     type Output = Result<(), LossError>;
 
     fn run<S: Token>(self, simd: S) -> Self::Output {
@@ -69,7 +69,7 @@ impl OnLevel for Ranks<'_> {
     }
 }
 
-impl Ranks<'_> {
+impl Ranking<'_> {
     fn run_as<S: Token, T: Real>(self, simd: S) -> Result<(), LossError> {
         let (labels, scores, classes, ranks) = (self.labels, self.scores, self.classes, self.ranks);
         let rows_at_once = (BLOCK / classes.max(1)).max(1);
@@ -126,14 +126,13 @@ fn rank_of<S: Token, T: Real>(simd: S, scores: &[T], classes: usize, label: usiz
     let of_label = T::Vector::<S>::splat(simd, score);
     let mut ahead = 0;
     for start in (0..classes).step_by(lanes) {
-        let vector = match scores.get(start..start + lanes) {
-            Some(full) => T::Vector::<S>::from_slice(simd, full),
-            None => {
-                let mut padded = of_label;
-                let rest = &scores[start..];
-                padded.as_mut_slice()[..rest.len()].copy_from_slice(rest);
-                padded
-            }
+        let vector = if let Some(full) = scores.get(start..start + lanes) {
+            T::Vector::<S>::from_slice(simd, full)
+        } else {
+            let mut padded = of_label;
+            let rest = &scores[start..];
+            padded.as_mut_slice()[..rest.len()].copy_from_slice(rest);
+            padded
         };
         let not_less = !vector.simd_lt(of_label).to_bitmask();
         let not_less_or_equal = !vector.simd_le(of_label).to_bitmask();
