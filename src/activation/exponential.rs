@@ -6,6 +6,7 @@ use crate::math::exp::{
     Scaled, exp, exp_parts, expm1, expm1_parts_of_negative, parts_bound, times_exp,
 };
 use crate::math::log::log1p;
+use crate::math::table;
 use crate::math::twofold::{constant, divide, multiply_rounded, scale_rounded};
 use fearless_simd::prelude::*;
 
@@ -19,7 +20,24 @@ impl Activation<0> for Exp {
 
     #[inline(always)]
     fn value<S: Token, V: Lanes<S>>(simd: S, x: V, []: [V; 0]) -> V {
-        exp(simd, x)
+        x.by_precision(
+            #[inline(always)]
+            |x| table::exp(simd, x),
+            #[inline(always)]
+            |x| exp(simd, x),
+        )
+    }
+
+    const COMMON: Option<f32> = Some(table::EXP_COMMON);
+
+    #[inline(always)]
+    fn value_common<S: Token, V: Lanes<S>>(simd: S, x: V, []: [V; 0]) -> V {
+        x.by_precision(
+            #[inline(always)]
+            |x| table::exp_common(simd, x),
+            #[inline(always)]
+            |x| exp(simd, x),
+        )
     }
 
     #[inline(always)]

@@ -4,4 +4,5 @@ pub mod elementwise;
 pub mod floating_point;
 pub mod operand;
 pub mod rows;
+pub mod table;
 pub mod threads;

@@ -69,6 +69,25 @@ impl Layout {
         offset
     }
 
+    /// Byte offset of the first element of row `first`, and bytes from it to the next row's and to the next
+    /// element of the row, if that is so for `rows` rows of `columns` elements.
+    #[inline]
+    fn grid(&self, first: usize, rows: usize, columns: usize) -> Option<(isize, [isize; 2])> {
+        let (inner, stride) = self.axes[self.axes.len() - 1];
+        if inner != columns {
+            // Rows that follow each other, or a part of a longer run.
+            let start = first * columns;
+            let inside = inner > 0 && start % inner + rows * columns <= inner;
+            let offset = |start| self.row_offset(start / inner) + (start % inner) as isize * stride;
+            return inside.then(|| (offset(start), [columns as isize * stride, stride]));
+        }
+        let (size, between) = match self.axes[..] {
+            [.., outer, _] => outer,
+            _ => (1, 0),
+        };
+        (first % size + rows <= size).then(|| (self.row_offset(first), [between, stride]))
+    }
+
     /// Byte offset of `start`, if the `n` elements from there on lie `size` bytes apart.
     #[inline]
     fn contiguous(&self, start: usize, n: usize, size: usize) -> Option<isize> {
@@ -176,6 +195,25 @@ impl<'a> Operand<'a> {
         first
             .is_aligned()
             .then(|| unsafe { std::slice::from_raw_parts(first, n) })
+    }
+
+    /// Where the first elements of `rows` rows of `columns` elements lie beside each other as `T`s, those of
+    /// the `first` row and those after it, and elements from one to the next of a row: an array along its
+    /// first axis.
+    #[inline]
+    #[must_use]
+    pub(crate) fn as_columns<T: Real>(
+        &self,
+        first: usize,
+        rows: usize,
+        columns: usize,
+    ) -> Option<(*const T, isize)> {
+        if self.dtype != T::DTYPE || self.swapped || self.negated {
+            return None;
+        }
+        let grid = self.layout.grid(first, rows, columns);
+        columns_of(self.data, grid)
+            .map(|(first, stride): (*mut T, isize)| (first.cast_const(), stride))
     }
 
     /// Read the elements `start .. start + out.len()`, converted to `T`.
@@ -316,6 +354,21 @@ impl OperandMut<'_> {
         first.is_aligned().then_some(first)
     }
 
+    /// As [`Operand::as_columns`].
+    #[inline]
+    #[must_use]
+    pub(crate) fn as_mut_columns<T: Real>(
+        &self,
+        first: usize,
+        rows: usize,
+        columns: usize,
+    ) -> Option<(*mut T, isize)> {
+        if self.dtype != T::DTYPE || self.swapped {
+            return None;
+        }
+        columns_of(self.data, self.layout.grid(first, rows, columns))
+    }
+
     /// Write `values` to the elements from `start` on, each rounded once to the element type.
     ///
     /// # Safety
@@ -348,6 +401,15 @@ impl OperandMut<'_> {
             }
         ));
     }
+}
+
+/// See [`Operand::as_columns`].
+#[inline]
+fn columns_of<T>(data: *const u8, grid: Option<(isize, [isize; 2])>) -> Option<(*mut T, isize)> {
+    let (offset, [between, stride]) = grid?;
+    let size = size_of::<T>() as isize;
+    let first = data.wrapping_offset(offset).cast::<T>().cast_mut();
+    (between == size && stride % size == 0 && first.is_aligned()).then_some((first, stride / size))
 }
 
 #[cfg(test)]

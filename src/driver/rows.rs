@@ -120,7 +120,7 @@ unsafe fn store<S: Token, T: Real>(target: Option<*mut T>, at: usize, value: T::
 
 /// Per lane, `b` if it is the larger, else `a`.
 #[inline(always)]
-fn larger<S: Token, V: Lanes<S>>(a: V, b: V) -> V {
+pub(crate) fn larger<S: Token, V: Lanes<S>>(a: V, b: V) -> V {
     b.simd_gt(a).select(b, a)
 }
 

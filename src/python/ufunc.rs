@@ -5,8 +5,9 @@
 //! lives for ever, as ufuncs do.
 
 use crate::activation::{ACTIVATIONS, Definition, GATED_UNITS, GatedDefinition};
-use crate::driver::elementwise::{self, Function, Kernels, MAX_INPUTS, Strided};
+use crate::driver::elementwise::{Function, Kernels, MAX_INPUTS, Strided};
 use crate::driver::floating_point::FloatingPointGuard;
+use crate::driver::table::{Table, run_tabulated};
 use crate::dtype::Dtype;
 use crate::lanes::{Lanes, Token};
 use crate::level::Level;
@@ -22,6 +23,7 @@ use std::ptr::null;
 struct Loop {
     kernels: Kernels,
     dtypes: Vec<Dtype>,
+    table: Table,
 }
 
 /// The loop NumPy calls for every ufunc and dtype.
@@ -48,7 +50,8 @@ unsafe extern "C" fn shim(
         // SAFETY: NumPy's contract: the operands are valid for `n` elements in native byte order, and
         // the output is one of the inputs element by element or overlaps none of them.
         unsafe {
-            elementwise::run(
+            run_tabulated(
+                &this.table,
                 Level::current(),
                 &this.kernels,
                 &inputs[..arity],
@@ -231,7 +234,12 @@ fn build<'py>(
         shim,
     };
     declaration.make(py, bfloat16, |dtypes| {
-        Box::into_raw(Box::new(Loop { kernels, dtypes })).cast()
+        Box::into_raw(Box::new(Loop {
+            kernels,
+            dtypes,
+            table: Table::default(),
+        }))
+        .cast()
     })
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod row_exponential;
 pub(crate) mod row_probabilities;
 pub(crate) mod row_statistics;
 pub(crate) mod row_sums;
+pub(crate) mod rows_side_by_side;
 pub mod softmax;
 mod softmax_backward;
 pub mod sparsemax;

@@ -20,12 +20,16 @@ use fearless_simd::prelude::*;
 /// Exponentials that a thread keeps at most, in bytes: half a second-level cache.
 const KEPT_BYTES: usize = 1 << 20;
 
+/// Below this a factor does not undo the exponentials' scaling: it would lose digits itself.
+pub(super) const SMALL_FACTOR: f64 = 1.0 / 4294967296.0;
+
 /// Buffers of a thread, each made when first needed.
 #[derive(Default)]
 pub(crate) struct Scratch<T> {
     pub(crate) x: Vec<T>,
     pub(crate) dy: Vec<T>,
     kept: Vec<T>,
+    pub(super) tile: Vec<T>,
     pub(crate) result: Vec<T>,
     /// Where in the row the maximum rose, and to what.
     rises: Vec<(usize, T)>,
@@ -171,7 +175,7 @@ impl<S: Token, T: RowReal> ProbabilityFactor<S, T> {
         // The exponentials' scaling is undone in the factor, so that a subnormal result is rounded once;
         // or first, if the factor is so small that it would lose digits itself.
         let undo = unscale(T::Vector::<S>::PRECISION);
-        let (unscale, scale) = if product.0.abs() < 1.0 / 4294967296.0 {
+        let (unscale, scale) = if product.0.abs() < SMALL_FACTOR {
             (undo, 1.0)
         } else {
             (1.0, undo)

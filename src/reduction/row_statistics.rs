@@ -23,6 +23,7 @@ use crate::math::log::log1p;
 use crate::math::twofold::{constant, two_sum};
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
+use std::ops::{Add, Div, Mul, Sub};
 
 /// `1 / T` in two parts.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -259,7 +260,7 @@ pub(crate) unsafe fn exponentiate_block<S: Token, T: RowReal>(
 
 /// The exponentials of a block's elements relative to `maximum`.
 #[derive(Clone, Copy)]
-struct BlockExponentials<S: Token, T: RowReal, const TEMPERED: bool> {
+pub(crate) struct BlockExponentials<S: Token, T: RowReal, const TEMPERED: bool> {
     inverse_temperature: InverseTemperature,
     maximum: T::Vector<S>,
     at_maximum: T::Vector<S>,
@@ -268,11 +269,22 @@ struct BlockExponentials<S: Token, T: RowReal, const TEMPERED: bool> {
 
 impl<S: Token, T: RowReal, const TEMPERED: bool> BlockExponentials<S, T, TEMPERED> {
     #[inline(always)]
-    fn new(simd: S, maximum: T, inverse_temperature: InverseTemperature) -> Self {
+    pub(crate) fn new(simd: S, maximum: T, inverse_temperature: InverseTemperature) -> Self {
+        let maximum = T::Vector::<S>::splat(simd, maximum);
+        Self::of_maxima(simd, maximum, inverse_temperature)
+    }
+
+    /// Relative to a maximum of its own in each lane.
+    #[inline(always)]
+    pub(crate) fn of_maxima(
+        simd: S,
+        maximum: T::Vector<S>,
+        inverse_temperature: InverseTemperature,
+    ) -> Self {
         let precision = T::Vector::<S>::PRECISION;
         Self {
             inverse_temperature,
-            maximum: T::Vector::<S>::splat(simd, maximum),
+            maximum,
             at_maximum: T::Vector::<S>::lit(simd, 1.0 / unscale(precision)),
             zero: T::Vector::<S>::lit(simd, 0.0),
         }
@@ -280,7 +292,7 @@ impl<S: Token, T: RowReal, const TEMPERED: bool> BlockExponentials<S, T, TEMPERE
 
     /// The exponential of each element.
     #[inline(always)]
-    fn of(self, z: T::Vector<S>) -> Exponential<S, T> {
+    pub(crate) fn of(self, z: T::Vector<S>) -> Exponential<S, T> {
         let simd = z.token();
         let tie = z.simd_eq(self.maximum);
         let (mut difference, mut low) = two_sum::<S, _>(z, -self.maximum);
@@ -299,8 +311,9 @@ impl<S: Token, T: RowReal, const TEMPERED: bool> BlockExponentials<S, T, TEMPERE
         }
     }
 
+    /// The whole of it, scaled; of a tie 1, scaled.
     #[inline(always)]
-    fn rounded(self, of: &Exponential<S, T>) -> T::Vector<S> {
+    pub(crate) fn rounded(self, of: &Exponential<S, T>) -> T::Vector<S> {
         let rounded = of.counted.select(of.head + of.tail, self.zero);
         of.tie.select(self.at_maximum, rounded)
     }
@@ -310,13 +323,13 @@ impl<S: Token, T: RowReal, const TEMPERED: bool> BlockExponentials<S, T, TEMPERE
 type Mask<S, T> = <<T as Real>::Vector<S> as SimdBase<S>>::Mask;
 
 /// The scaled exponentials of a vector of elements.
-struct Exponential<S: Token, T: RowReal> {
+pub(crate) struct Exponential<S: Token, T: RowReal> {
     /// Where the element is the maximum.
-    tie: Mask<S, T>,
+    pub(crate) tie: Mask<S, T>,
     /// Where `head + tail` is to be summed: not for ties, nor where it is as good as 0. For NaN it is.
-    counted: Mask<S, T>,
-    head: T::Vector<S>,
-    tail: T::Vector<S>,
+    pub(crate) counted: Mask<S, T>,
+    pub(crate) head: T::Vector<S>,
+    pub(crate) tail: T::Vector<S>,
 }
 
 /// `e^((a - b) / T) 2^512` in two parts, 0 where the exponent is below -1000; `a < b`, `a` finite.
@@ -389,30 +402,38 @@ impl<T: RowReal> RowStatistics<T> {
     /// `1 / (k + R)` in two parts.
     #[inline(always)]
     pub(crate) fn inverse(&self) -> (f64, f64) {
-        // k >= 1, but R may be the larger.
-        let total = self.ties + self.rest;
-        let rest_part = total - self.ties;
-        let low = ((self.ties - (total - rest_part)) + (self.rest - rest_part)) + self.rest_low;
-        let inverse = 1.0 / total;
-        // The residual 1 - total * inverse, by an exact product of halves: no FMA outside lanes.
-        (inverse, residual(total, inverse, low) * inverse)
+        inverse_of_sum(
+            1.0,
+            (self.ties, self.rest, self.rest_low),
+            #[inline(always)]
+            |x: f64| f64::from_bits(x.to_bits() & !0x7ff_ffff),
+        )
     }
 }
 
-/// `1 - total * inverse - low * inverse` for `inverse = 1 / total` rounded.
+/// `1 / (k + R)` in two parts, of numbers or of lanes; `upper` keeps the upper 26 bits, so that products
+/// of such halves are exact.
 #[inline(always)]
-fn residual(total: f64, inverse: f64, low: f64) -> f64 {
-    /// The upper 26 bits: products of such halves are exact.
-    #[inline(always)]
-    fn upper(x: f64) -> f64 {
-        f64::from_bits(x.to_bits() & !0x7ff_ffff)
-    }
+pub(crate) fn inverse_of_sum<V>(
+    one: V,
+    (ties, rest, rest_low): (V, V, V),
+    upper: impl Fn(V) -> V,
+) -> (V, V)
+where
+    V: Copy + Add<Output = V> + Sub<Output = V> + Mul<Output = V> + Div<Output = V>,
+{
+    // k >= 1, but R may be the larger.
+    let total = ties + rest;
+    let rest_part = total - ties;
+    let low = ((ties - (total - rest_part)) + (rest - rest_part)) + rest_low;
+    let inverse = one / total;
+    // The residual 1 - total * inverse, by an exact product of halves: no FMA outside lanes.
     let (total_upper, inverse_upper) = (upper(total), upper(inverse));
     let (total_lower, inverse_lower) = (total - total_upper, inverse - inverse_upper);
-    let exact = ((1.0 - total_upper * inverse_upper)
+    let exact = ((one - total_upper * inverse_upper)
         - (total_upper * inverse_lower + total_lower * inverse_upper))
         - total_lower * inverse_lower;
-    exact - low * inverse
+    (inverse, (exact - low * inverse) * inverse)
 }
 
 /// [`RowStatistics::of`], for callers that are not compiled for a level.

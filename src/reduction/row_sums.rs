@@ -15,6 +15,15 @@ pub(crate) trait RowReal: Real {
     /// Sums of terms of this type.
     type Sums<S: Token>: Sums<S, Self>;
 
+    /// Vectors of `f64` that a vector of this type widens to: 2 or 1.
+    const HALVES: usize;
+
+    /// Each lane as `f64`, in the first [`RowReal::HALVES`].
+    fn widen<S: Token>(simd: S, x: Self::Vector<S>) -> [f64x8<S>; 2];
+
+    /// Each lane rounded.
+    fn narrow<S: Token>(x: [f64x8<S>; 2]) -> Self::Vector<S>;
+
     /// Compute in `f64` lanes and round once.
     fn in_double<S: Token, const N: usize>(
         simd: S,
@@ -42,10 +51,28 @@ pub(crate) trait Sums<S: Token, T: Real>: Copy {
 
     /// The sum of all lanes and its low part; infinite or NaN without one.
     fn total(self) -> (f64, f64);
+
+    /// Add the other's sums, lane to lane, as [`Sums::total`] adds lane to lane. Blocks have ended.
+    fn merge(&mut self, other: &Self);
+
+    /// The sum of each lane and its low part, in halves.
+    fn lane_totals(self) -> ([f64x8<S>; 2], [f64x8<S>; 2]);
 }
 
 impl RowReal for f32 {
     type Sums<S: Token> = SingleSums<S>;
+    const HALVES: usize = 2;
+
+    #[inline(always)]
+    fn widen<S: Token>(_: S, x: f32x16<S>) -> [f64x8<S>; 2] {
+        let (low, high) = x.widen();
+        [low, high]
+    }
+
+    #[inline(always)]
+    fn narrow<S: Token>([low, high]: [f64x8<S>; 2]) -> f32x16<S> {
+        low.narrow(high)
+    }
 
     #[inline(always)]
     fn in_double<S: Token, const N: usize>(
@@ -68,6 +95,17 @@ impl RowReal for f32 {
 
 impl RowReal for f64 {
     type Sums<S: Token> = DoubleSums<S>;
+    const HALVES: usize = 1;
+
+    #[inline(always)]
+    fn widen<S: Token>(simd: S, x: f64x8<S>) -> [f64x8<S>; 2] {
+        [x, f64x8::splat(simd, 0.0)]
+    }
+
+    #[inline(always)]
+    fn narrow<S: Token>([x, _]: [f64x8<S>; 2]) -> f64x8<S> {
+        x
+    }
 
     #[inline(always)]
     fn in_double<S: Token, const N: usize>(
@@ -133,6 +171,18 @@ impl<S: Token> Sums<S, f32> for SingleSums<S> {
         let sum: [f64; 8] = (self.low_lanes + self.high_lanes).into();
         let [a, b, c, d, e, f, g, h] = sum;
         (((a + e) + (c + g)) + ((b + f) + (d + h)), 0.0)
+    }
+
+    #[inline(always)]
+    fn merge(&mut self, other: &Self) {
+        self.low_lanes += other.low_lanes;
+        self.high_lanes += other.high_lanes;
+    }
+
+    #[inline(always)]
+    fn lane_totals(self) -> ([f64x8<S>; 2], [f64x8<S>; 2]) {
+        let zero = f64x8::splat(self.tails.token(), 0.0);
+        ([self.low_lanes, self.high_lanes], [zero, zero])
     }
 }
 
@@ -202,5 +252,22 @@ impl<S: Token> Sums<S, f64> for DoubleSums<S> {
             // Of an infinite sum the errors are NaN.
             (sum, 0.0)
         }
+    }
+
+    #[inline(always)]
+    fn merge(&mut self, other: &Self) {
+        let (sum, error) = two_sum(self.sums, other.sums);
+        self.errors = (self.errors + other.errors) + error;
+        self.sums = sum;
+    }
+
+    #[inline(always)]
+    fn lane_totals(self) -> ([f64x8<S>; 2], [f64x8<S>; 2]) {
+        let zero = f64x8::splat(self.sums.token(), 0.0);
+        let high = self.sums + self.errors;
+        let low = self.errors - (high - self.sums);
+        let finite = high.is_finite();
+        let sum = finite.select(high, self.sums);
+        ([sum, zero], [finite.select(low, zero), zero])
     }
 }

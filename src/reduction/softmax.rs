@@ -12,8 +12,9 @@
 //! below 1.7: an exponential rounded, a product rounded, and what changes where a binade ends.
 
 use super::row_probabilities::{RowExponentials, Scratch, fill, map_row};
-use super::row_statistics::{InverseTemperature, RowStatistics, log_sums};
+use super::row_statistics::{InverseTemperature, log_sums};
 use super::row_sums::RowReal;
+use super::rows_side_by_side::{self, TOGETHER, side_by_side, statistics_of_rows};
 pub use super::softmax_backward::{
     log_softmax_backward, logsumexp_backward, softmax_backward, softmin_backward,
 };
@@ -29,7 +30,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 /// Rows whose logarithms are taken together.
-const BATCH: usize = 16;
+const BATCH: usize = TOGETHER;
 
 /// How the rows of a call are computed.
 #[derive(Clone, Copy, Debug)]
@@ -140,6 +141,9 @@ impl RowFunction for Softmax<'_> {
         columns: usize,
         rows: Range<usize>,
     ) {
+        if side_by_side::<T>(self.x, (rows.start, rows.len()), columns) {
+            return rows_side_by_side::softmax(simd, (self.x, self.out), rows, columns, scratch);
+        }
         for row in rows {
             scaled_softmax(simd, self.x, self.out, Row::of(row, columns), None, scratch);
         }
@@ -209,14 +213,18 @@ impl RowFunction for LogSoftmax<'_> {
         columns: usize,
         rows: Range<usize>,
     ) {
+        if side_by_side::<T>(self.x, (rows.start, rows.len()), columns) {
+            return rows_side_by_side::log_softmax(
+                simd,
+                (self.x, self.out),
+                rows,
+                columns,
+                scratch,
+            );
+        }
         for first_row in rows.clone().step_by(BATCH) {
             let n = BATCH.min(rows.end - first_row);
-            let mut batch = [RowStatistics::default(); BATCH];
-            for (i, statistics_of_row) in batch[..n].iter_mut().enumerate() {
-                let row = Row::of(first_row + i, columns);
-                *statistics_of_row =
-                    RowStatistics::of(simd, self.x, row, InverseTemperature::ONE, &mut scratch.x);
-            }
+            let batch = statistics_of_rows(simd, self.x, (first_row, n), columns, scratch);
             let log_sums = log_sums(simd, &batch, n);
             for (i, row) in batch[..n].iter().enumerate() {
                 let place = Row::of(first_row + i, columns);
@@ -225,7 +233,6 @@ impl RowFunction for LogSoftmax<'_> {
                     continue;
                 }
                 let maximum = T::Vector::<S>::splat(simd, row.maximum);
-                let zero = f64x8::splat(simd, 0.0);
                 let wide_maximum = f64x8::splat(simd, row.maximum.into());
                 let log_sum = f64x8::splat(simd, log_sums.high[i]);
                 let log_sum_low = f64x8::splat(simd, log_sums.low[i]);
@@ -242,15 +249,8 @@ impl RowFunction for LogSoftmax<'_> {
                             [z],
                             #[inline(always)]
                             |[z]| {
-                                if T::Vector::<S>::PRECISION == 24 {
-                                    return (z - wide_maximum) - log_sum;
-                                }
-                                let (difference, low) = two_sum::<S, _>(z, -wide_maximum);
-                                let (y, error) = two_sum::<S, _>(difference, -log_sum);
-                                let correction = (low - log_sum_low) + error;
-                                // An infinite y has no correction, only NaN.
-                                let finite = y.simd_gt(f64x8::splat(simd, f64::NEG_INFINITY));
-                                y + finite.select(correction, zero)
+                                let z = (z, wide_maximum);
+                                log_probability::<S, T>(simd, z, log_sum, log_sum_low)
                             },
                         );
                         // +inf alone in its row: the logarithm of 1.
@@ -262,6 +262,25 @@ impl RowFunction for LogSoftmax<'_> {
             }
         }
     }
+}
+
+/// `(z - maximum) - log_sum`, to be rounded to `T`.
+#[inline(always)]
+pub(super) fn log_probability<S: Token, T: RowReal>(
+    simd: S,
+    (z, maximum): (f64x8<S>, f64x8<S>),
+    log_sum: f64x8<S>,
+    log_sum_low: f64x8<S>,
+) -> f64x8<S> {
+    if T::Vector::<S>::PRECISION == 24 {
+        return (z - maximum) - log_sum;
+    }
+    let (difference, low) = two_sum::<S, _>(z, -maximum);
+    let (y, error) = two_sum::<S, _>(difference, -log_sum);
+    let correction = (low - log_sum_low) + error;
+    // An infinite y has no correction, only NaN.
+    let finite = y.simd_gt(f64x8::splat(simd, f64::NEG_INFINITY));
+    y + finite.select(correction, f64x8::splat(simd, 0.0))
 }
 
 struct LogSumExp<'a> {
@@ -280,12 +299,7 @@ impl RowFunction for LogSumExp<'_> {
     ) {
         for first_row in rows.clone().step_by(BATCH) {
             let n = BATCH.min(rows.end - first_row);
-            let mut batch = [RowStatistics::default(); BATCH];
-            for (i, statistics_of_row) in batch[..n].iter_mut().enumerate() {
-                let row = Row::of(first_row + i, columns);
-                *statistics_of_row =
-                    RowStatistics::of(simd, self.x, row, InverseTemperature::ONE, &mut scratch.x);
-            }
+            let batch = statistics_of_rows(simd, self.x, (first_row, n), columns, scratch);
             let log_sums = log_sums(simd, &batch, n);
             let mut results = [T::default(); BATCH];
             for (i, row) in batch[..n].iter().enumerate() {

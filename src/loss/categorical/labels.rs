@@ -36,6 +36,19 @@ pub(super) struct LabelSums {
     pub(super) besides_infinity: bool,
 }
 
+impl LabelSums {
+    /// Of one class, whose logit this is.
+    #[inline(always)]
+    pub(super) fn of_class(logit: f64) -> Self {
+        Self {
+            labels: Twofold::from(1.0),
+            products: Twofold::from(logit),
+            besides_infinity: logit != f64::INFINITY,
+            ..Self::default()
+        }
+    }
+}
+
 /// A sum in lanes.
 #[derive(Clone, Copy)]
 struct LaneSum<S: Token> {

@@ -245,7 +245,7 @@ impl<T: RowReal> Slope<'_, T> {
     /// The gradient of one class, before the factor.
     #[inline(always)]
     fn slope<S: Token>(&self, e: f64, y: f64, multiplier: &ProbabilityFactor<S, T>) -> f64 {
-        if multiplier.at_maximum && e == 1.0 / unscale(T::Vector::<S>::PRECISION) {
+        if multiplier.at_maximum && is_maximum::<S, T>(e) {
             ((self.share - y) - y * self.others) * self.inverse
         } else {
             e * multiplier.probability * self.share - y
@@ -351,6 +351,23 @@ impl<T: RowReal> Slope<'_, T> {
                 }
             },
         );
+    }
+}
+
+/// Whether a scaled exponential is that of the maximum.
+#[inline(always)]
+fn is_maximum<S: Token, T: RowReal>(e: f64) -> bool {
+    e == 1.0 / unscale(T::Vector::<S>::PRECISION)
+}
+
+/// `p - 1` of a row's only label, from its scaled exponential relative to the row's maximum, `(k - 1) + R`
+/// and `1 / (k + R)`; as [`Slope::slope`].
+#[inline(always)]
+pub(super) fn slope_of_class<S: Token, T: RowReal>(e: f64, others: f64, inverse: f64) -> f64 {
+    if is_maximum::<S, T>(e) {
+        (0.0 - others) * inverse
+    } else {
+        e * (inverse * unscale(T::Vector::<S>::PRECISION)) - 1.0
     }
 }
 

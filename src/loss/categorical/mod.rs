@@ -14,6 +14,7 @@ mod logits;
 mod pass;
 mod probabilities;
 mod samples;
+mod side_by_side;
 #[cfg(test)]
 mod tests;
 

@@ -16,10 +16,11 @@ use crate::reduction::exact::ExactSum;
 use crate::reduction::row_probabilities::{Scratch, fill, row_exponentials};
 use crate::reduction::row_statistics::row_statistics;
 use crate::reduction::row_sums::RowReal;
+use crate::reduction::rows_side_by_side::TOGETHER;
 use std::ops::Range;
 
 /// Rows whose logarithms are taken together.
-const BATCH: usize = 16;
+pub(super) const BATCH: usize = TOGETHER;
 
 pub(super) type KeepGoing<'a> = &'a dyn Fn() -> bool;
 
@@ -121,12 +122,26 @@ impl<T: Default> Default for Worker<T> {
     }
 }
 
+impl<T: RowReal> Worker<T> {
+    /// Take note of the values of samples, the first the `offset`-th of the range.
+    fn add_values(&mut self, offset: usize, values: &[Twofold]) {
+        for (value, &weight) in values.iter().zip(&self.weights[offset..]) {
+            let weighted = match weight {
+                1.0 => *value,
+                _ => value.times(Twofold::from(weight)),
+            };
+            let rounded = T::nearest(logits::without_payload(weighted.high + weighted.low));
+            self.values.push(rounded);
+        }
+    }
+}
+
 /// What a pass does with each row.
-struct Plan<'a> {
+pub(super) struct Plan<'a> {
     values: Option<OperandMut<'a>>,
-    gradient: Option<OperandMut<'a>>,
-    hessian: Option<OperandMut<'a>>,
-    scale: f64,
+    pub(super) gradient: Option<OperandMut<'a>>,
+    pub(super) hessian: Option<OperandMut<'a>>,
+    pub(super) scale: f64,
     /// Whether the weights have been added before.
     weighed: bool,
 }
@@ -274,6 +289,12 @@ impl<S: Token> Pass<'_, S> {
         first: usize,
         n: usize,
     ) -> Result<(), (usize, Refusal)> {
+        let place = (offset, first, n);
+        if self.is_side_by_side(worker, plan, place) {
+            let values = self.side_by_side(worker, plan, place)?;
+            worker.add_values(offset, &values[..n]);
+            return Ok(());
+        }
         let mut pending = [Pending::<T>::default(); BATCH];
         let mut values = [Twofold::default(); BATCH];
         let mut targets = [1.0; BATCH];
@@ -345,15 +366,15 @@ impl<S: Token> Pass<'_, S> {
                 *value = probabilities::value(settings, self.classes, &pending.sums);
             }
         }
-        for i in 0..n {
-            let value = if counted[i] {
-                let weighted = values[i].times(Twofold::from(worker.weights[offset + i]));
-                T::nearest(logits::without_payload(weighted.high + weighted.low))
-            } else {
-                T::default()
-            };
-            worker.values.push(value);
+        // Samples that do not count have weight 0, but perhaps no finite value.
+        for (value, _) in values
+            .iter_mut()
+            .zip(counted)
+            .filter(|(_, counted)| !counted)
+        {
+            *value = Twofold::default();
         }
+        worker.add_values(offset, &values[..n]);
         Ok(())
     }
 
@@ -369,9 +390,12 @@ impl<S: Token> Pass<'_, S> {
         let (simd, y_pred) = (self.simd, &self.batch.y_pred);
         let temperature = self.settings.inverse_temperature;
         if let Label::Class(_, logit) = label {
-            sums.labels = Twofold::from(1.0);
-            sums.products = Twofold::from(logit);
-            sums.besides_infinity = logit != f64::INFINITY;
+            let LabelSums { all, weight, .. } = sums;
+            sums = LabelSums {
+                all,
+                weight,
+                ..LabelSums::of_class(logit)
+            };
         }
         let Some(derivatives) = derivatives else {
             let statistics = row_statistics(simd, y_pred, row, temperature, &mut worker.scratch.x);
@@ -399,7 +423,7 @@ impl<S: Token> Pass<'_, S> {
     }
 
     /// One prediction as a number.
-    fn prediction<T: Summed>(&self, position: usize) -> f64 {
+    pub(super) fn prediction<T: Summed>(&self, position: usize) -> f64 {
         let y_pred = &self.batch.y_pred;
         if let Some(&[value]) = y_pred.as_slice::<T>(position, 1) {
             return value.into();

@@ -14,16 +14,21 @@ pub(super) const UNSCALE: f32 = f32::from_bits((127 - SCALE) << 23);
 
 /// `2^(j/16 + 64)`, rounded, the bits of `j << 19` subtracted: adding `n << 19` for `n = 16 k + j` gives
 /// `2^(n/16 + 64)`.
-const POWERS: Table = {
+const POWERS: Table = powers(SCALE);
+
+/// The same for `2^(n/16)`.
+pub(super) const UNSCALED_POWERS: Table = powers(0);
+
+const fn powers(scale: u32) -> Table {
     let mut table = [0.0; 16];
     let mut j = 0;
     while j < 16 {
-        let bits = ROUNDED[j].to_bits() + (SCALE << 23) - ((j as u32) << 19);
+        let bits = ROUNDED[j].to_bits() + (scale << 23) - ((j as u32) << 19);
         table[j] = f32::from_bits(bits);
         j += 1;
     }
     table
-};
+}
 
 /// `2^(j/16)`, rounded.
 #[allow(clippy::approx_constant)] // table entry 8, not a use of sqrt(2)
@@ -71,6 +76,18 @@ impl Exponential {
         z: f32x16<S>,
         z_low: Option<f32x16<S>>,
     ) -> (f32x16<S>, f32x16<S>) {
+        self.parts_with(simd, &POWERS, z, z_low)
+    }
+
+    /// The same, `t` being made of these powers.
+    #[inline(always)]
+    pub(super) fn parts_with<S: Token>(
+        &self,
+        simd: S,
+        powers: &Table,
+        z: f32x16<S>,
+        z_low: Option<f32x16<S>>,
+    ) -> (f32x16<S>, f32x16<S>) {
         let magic = splat(simd, MAGIC);
         let shifted = z.fma(splat(simd, self.steps_per_unit), magic);
         let n = shifted - magic;
@@ -83,7 +100,7 @@ impl Exponential {
         };
 
         let j = shifted.to_bits();
-        let t = f32x16::from_bits(look_up(simd, &POWERS, j).to_bits() + (j << 19));
+        let t = f32x16::from_bits(look_up(simd, powers, j).to_bits() + (j << 19));
         let [c0, c1, c2] = self.slope.map(|c| splat(simd, c));
         let g = r.fma(r.fma(r.fma(c2, c1), c0), look_up(simd, &DEFECTS, j));
         (t, g)

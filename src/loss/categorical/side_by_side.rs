@@ -1,0 +1,83 @@
+//! Samples of few classes, several at once: the usual sparse labels of logits, without smoothing or temperature.
+
+use super::labels::LabelSums;
+use super::logits::{self, Pending, slope_of_class, without_payload};
+use super::pass::{BATCH, Pass, Plan, Summed, Worker};
+use super::samples::at;
+use crate::lanes::Token;
+use crate::loss::Refusal;
+use crate::loss::twofold::Twofold;
+use crate::reduction::row_statistics::{InverseTemperature, RowStatistics};
+use crate::reduction::rows_side_by_side::{
+    Exception, scaled_softmax, side_by_side, statistics_of_rows,
+};
+
+impl<S: Token> Pass<'_, S> {
+    /// Whether this batch is for [`Pass::side_by_side`]: all its samples count.
+    pub(super) fn is_side_by_side<T: Summed>(
+        &self,
+        worker: &Worker<T>,
+        plan: &Plan<'_>,
+        (offset, first, n): (usize, usize, usize),
+    ) -> bool {
+        let settings = &self.settings;
+        settings.sparse
+            && settings.from_logits
+            && settings.label_smoothing == 0.0
+            && settings.inverse_temperature == InverseTemperature::ONE
+            && (settings.z_loss == 0.0 || plan.gradient.is_none())
+            && plan.hessian.is_none()
+            && side_by_side::<T>(&self.batch.y_pred, (first, n), self.classes)
+            && (0..n).all(|i| matches!(self.label(worker, offset + i, first + i), Ok(Some(_))))
+    }
+
+    /// Evaluate `n` samples from `first` on, the `offset`-th of the range.
+    pub(super) fn side_by_side<T: Summed>(
+        &self,
+        worker: &mut Worker<T>,
+        plan: &Plan<'_>,
+        (offset, first, n): (usize, usize, usize),
+    ) -> Result<[Twofold; BATCH], (usize, Refusal)> {
+        let mut pending = [Pending::<T>::default(); BATCH];
+        let mut classes = [0; BATCH];
+        let mut factors = [0.0; BATCH];
+        for i in 0..n {
+            let sample = first + i;
+            let label = self.label(worker, offset + i, sample);
+            classes[i] = label.map_err(at(sample))?.unwrap_or(0);
+            let weight = self
+                .weigh(worker, offset + i, sample, classes[i], 0.0)
+                .map_err(at(sample))?;
+            factors[i] = weight * plan.scale;
+            // Before the gradient may take its place.
+            let logit = self.prediction::<T>(sample * self.classes + classes[i]);
+            pending[i].sums = LabelSums::of_class(logit);
+        }
+        worker.totals.count += n as u64;
+        let (simd, y_pred, place) = (self.simd, &self.batch.y_pred, (first, n));
+        let scratch = &mut worker.scratch;
+        let statistics = match &plan.gradient {
+            None => statistics_of_rows(simd, y_pred, place, self.classes, scratch),
+            Some(gradient) => scaled_softmax(
+                simd,
+                (y_pred, gradient),
+                place,
+                self.classes,
+                (&factors, &classes),
+                scratch,
+                #[inline(always)]
+                |target: Exception<T>, row: &RowStatistics<T>| {
+                    let others = (row.ties - 1.0) + row.rest;
+                    let e = target.exponential.into();
+                    let slope = slope_of_class::<S, T>(e, others, target.inverse);
+                    T::nearest(without_payload(slope * factors[target.row]))
+                },
+            ),
+        };
+        for (pending, statistics) in pending.iter_mut().zip(statistics) {
+            pending.statistics = statistics;
+        }
+        let values = logits::values(simd, &self.settings, self.classes, &pending, n);
+        Ok(values)
+    }
+}
