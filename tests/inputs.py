@@ -134,14 +134,26 @@ class Kind(NamedTuple):
     values: str
     """One value for each of the "elements", "rows" along an axis, or "samples" of the first axis."""
     y_true: str
-    """"numbers", "probabilities", "distributions" or "ids"."""
+    """"numbers", "positive" ones, "counts", "signs", "probabilities", "distributions" or "ids"."""
     y_pred: str
-    """"numbers", "probabilities", or "either", by from_logits."""
+    """"numbers", "positive" ones, "probabilities", or "either", by from_logits."""
     hessian: bool = True
 
 
 KINDS = {
     "mean_squared_error": Kind("MeanSquaredError", "elements", "numbers", "numbers"),
+    "mean_absolute_error": Kind("MeanAbsoluteError", "elements", "numbers", "numbers"),
+    "mean_absolute_percentage_error": Kind("MeanAbsolutePercentageError", "elements", "numbers", "numbers"),
+    "mean_squared_logarithmic_error": Kind("MeanSquaredLogarithmicError", "elements", "positive", "positive"),
+    "huber": Kind("Huber", "elements", "numbers", "numbers"),
+    "smooth_l1": Kind("SmoothL1", "elements", "numbers", "numbers"),
+    "log_cosh": Kind("LogCosh", "elements", "numbers", "numbers"),
+    "quantile": Kind("Quantile", "elements", "numbers", "numbers"),
+    "poisson": Kind("Poisson", "elements", "counts", "positive"),
+    "hinge": Kind("Hinge", "elements", "signs", "numbers"),
+    "squared_hinge": Kind("SquaredHinge", "elements", "signs", "numbers"),
+    "soft_margin": Kind("SoftMargin", "elements", "signs", "numbers"),
+    "binary_focal_crossentropy": Kind("BinaryFocalCrossentropy", "elements", "probabilities", "either"),
     "binary_crossentropy": Kind("BinaryCrossentropy", "elements", "probabilities", "either"),
     "categorical_crossentropy": Kind("CategoricalCrossentropy", "rows", "distributions", "either"),
     "sparse_categorical_crossentropy": Kind("SparseCategoricalCrossentropy", "rows", "ids", "either"),
@@ -155,6 +167,9 @@ KINDS = {
 }
 
 CLASSES = {name: kind.cls for name, kind in KINDS.items()}
+"""The losses of two arrays."""
+
+OF_THREE_ARRAYS = {"gaussian_nll": "GaussianNLL"}
 
 LOSSES = [
     (name, {"from_logits": logits} if kind.y_pred == "either" else {})
@@ -204,6 +219,12 @@ def loss_inputs(
     x = rng.normal(0, 3, shape)
     if kind.y_true == "numbers":
         return (x + rng.normal(0, 1, shape)).astype(dtype), x.astype(dtype)
+    if kind.y_true == "positive":
+        return np.exp((x + rng.normal(0, 1, shape)) / 3).astype(dtype), np.exp(x / 3).astype(dtype)
+    if kind.y_true == "counts":  # at rates below 1, where both terms of the likelihood are positive
+        return rng.poisson(2, shape).astype(dtype), (0.2 + 0.8 * np.exp(-abs(x))).astype(dtype)
+    if kind.y_true == "signs":
+        return rng.choice([-1, 1], shape).astype(dtype), x.astype(dtype)
     if kind.y_true == "ids":
         y = rng.integers(0, shape[-1], shape[:-1])
     elif kind.y_true == "distributions":

@@ -7,6 +7,7 @@ from typing import Any
 
 import mpmath
 import numpy as np
+import reference_elements
 import reference_rows
 from mpmath import exp, expm1, inf, log, log1p, mpf, nan
 from reference import exact_array, log_softmax, logsumexp, sigmoid
@@ -149,5 +150,6 @@ LOSSES: dict[str, Callable[..., Terms]] = {
     "binary_crossentropy": binary_crossentropy,
     "categorical_crossentropy": categorical_crossentropy,
     "sparse_categorical_crossentropy": sparse_categorical_crossentropy,
+    **reference_elements.LOSSES,
     **reference_rows.LOSSES,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 
 import pytest
-from inputs import CLASSES
+from inputs import CLASSES, OF_THREE_ARRAYS
 
 import actloss_rs as al
 from actloss_rs import _core
@@ -19,15 +19,18 @@ OF_OPTION = {"p": [2, 1]}
 NEED_LOGITS = {"z_loss", "temperature"}
 
 
+EVERY = CLASSES | OF_THREE_ARRAYS
+
+
 def class_of(name):
-    return getattr(al.losses, CLASSES[name])
+    return getattr(al.losses, EVERY[name])
 
 
 def test_every_loss_is_public():
-    assert sorted(_core.losses) == sorted(CLASSES)
-    public = [*CLASSES, *CLASSES.values()]
+    assert sorted(_core.losses) == sorted(EVERY)
+    public = [*EVERY, *EVERY.values()]
     assert sorted(al.losses.__all__) == sorted(["Loss", "LossMetric", *public])
-    for name in CLASSES:
+    for name in EVERY:
         assert getattr(al, name) is getattr(al.losses, name)
         assert name in al.__all__
 

@@ -141,10 +141,10 @@ def wrong_calls():
     """Calls refused because of the last value: loss, options, what spoils which argument."""
 
     def probability(y_true, y_pred, weight):
-        y_pred[-1, -1] = 1.5
+        y_pred[-1, -1] = -1.5
 
     def label(y_true, y_pred, weight):
-        y_true[-1] = 9
+        y_true[-1] = -9
 
     def negative(y_true, y_pred, weight):
         weight[-1] = -1
@@ -153,7 +153,7 @@ def wrong_calls():
         yield pytest.param(name, options, negative, "sample_weight", id=f"{case}-weight")
         if KINDS[name].y_true != "numbers":
             yield pytest.param(name, options, label, "y_true", id=f"{case}-label")
-        if on_probabilities(name, options):
+        if on_probabilities(name, options) or KINDS[name].y_pred == "positive":
             yield pytest.param(name, options, probability, "y_pred", id=f"{case}-probability")
 
 

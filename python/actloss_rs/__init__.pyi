@@ -45,15 +45,28 @@ from actloss_rs.activations import thresholded_relu as thresholded_relu
 from actloss_rs.decision import predict_binary as predict_binary
 from actloss_rs.evaluation import evaluate as evaluate
 from actloss_rs.losses import binary_crossentropy as binary_crossentropy
+from actloss_rs.losses import binary_focal_crossentropy as binary_focal_crossentropy
 from actloss_rs.losses import categorical_crossentropy as categorical_crossentropy
 from actloss_rs.losses import categorical_focal_crossentropy as categorical_focal_crossentropy
 from actloss_rs.losses import categorical_hinge as categorical_hinge
 from actloss_rs.losses import cosine_similarity as cosine_similarity
 from actloss_rs.losses import dice as dice
+from actloss_rs.losses import gaussian_nll as gaussian_nll
+from actloss_rs.losses import hinge as hinge
+from actloss_rs.losses import huber as huber
 from actloss_rs.losses import kl_divergence as kl_divergence
+from actloss_rs.losses import log_cosh as log_cosh
+from actloss_rs.losses import mean_absolute_error as mean_absolute_error
+from actloss_rs.losses import mean_absolute_percentage_error as mean_absolute_percentage_error
 from actloss_rs.losses import mean_squared_error as mean_squared_error
+from actloss_rs.losses import mean_squared_logarithmic_error as mean_squared_logarithmic_error
 from actloss_rs.losses import multi_margin as multi_margin
+from actloss_rs.losses import poisson as poisson
+from actloss_rs.losses import quantile as quantile
+from actloss_rs.losses import smooth_l1 as smooth_l1
+from actloss_rs.losses import soft_margin as soft_margin
 from actloss_rs.losses import sparse_categorical_crossentropy as sparse_categorical_crossentropy
+from actloss_rs.losses import squared_hinge as squared_hinge
 from actloss_rs.losses import tversky as tversky
 from actloss_rs.normalization import batch_norm as batch_norm
 from actloss_rs.normalization import clip_by_global_norm as clip_by_global_norm
@@ -75,6 +88,7 @@ __all__ = [
     "backward",
     "batch_norm",
     "binary_crossentropy",
+    "binary_focal_crossentropy",
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
     "categorical_hinge",
@@ -88,6 +102,7 @@ __all__ = [
     "evaluate",
     "exp",
     "expm1",
+    "gaussian_nll",
     "geglu",
     "gelu",
     "get_num_threads",
@@ -98,20 +113,28 @@ __all__ = [
     "hard_silu",
     "hard_swish",
     "hard_tanh",
+    "hinge",
+    "huber",
     "kl_divergence",
     "layer_norm",
     "leaky_relu",
     "log1p",
+    "log_cosh",
     "log_sigmoid",
     "log_softmax",
     "logsumexp",
     "losses",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
     "mean_squared_error",
+    "mean_squared_logarithmic_error",
     "mish",
     "multi_margin",
     "num_threads",
+    "poisson",
     "predict_binary",
     "prelu",
+    "quantile",
     "relu",
     "relu6",
     "rms_norm",
@@ -120,6 +143,8 @@ __all__ = [
     "sigmoid",
     "silu",
     "simd_level",
+    "smooth_l1",
+    "soft_margin",
     "soft_shrink",
     "softmax",
     "softmin",
@@ -129,6 +154,7 @@ __all__ = [
     "sparse_plus",
     "sparse_sigmoid",
     "sparsemax",
+    "squared_hinge",
     "squareplus",
     "swiglu",
     "swish",

@@ -83,7 +83,12 @@ losses: dict[str, dict[str, Any]]
 class Loss:
     def __new__(cls, name: str, reduction: Reduction, /, *options: Any) -> Self: ...
     def __call__(
-        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        var: ArrayLike | None = None,
     ) -> Any: ...
     def value_and_grad(
         self,
@@ -92,9 +97,15 @@ class Loss:
         sample_weight: ArrayLike | None = None,
         *,
         out: NDArray[Any] | None = None,
+        var: ArrayLike | None = None,
     ) -> tuple[Any, NDArray[Any]]: ...
     def gradient_hessian(
-        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        var: ArrayLike | None = None,
     ) -> tuple[NDArray[Any], NDArray[Any]]: ...
     def metric(self) -> LossMetric: ...
     def __getattribute__(self, name: str, /) -> Any: ...
@@ -105,7 +116,12 @@ class LossMetric:
     @property
     def count(self) -> int: ...
     def update_state(
-        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        var: ArrayLike | None = None,
     ) -> None: ...
     def merge_state(self, metrics: Iterable[LossMetric]) -> None: ...
     def result(self) -> np.float64: ...

@@ -9,7 +9,8 @@
 //! are the weights of the two outcomes: `a = pos_weight y'`, `b = 1 - y'`, `y' = (1 - s) y + s / 2`.
 
 use super::{
-    Element, ElementwiseLoss, Formula, Kernel, OptionError, UnitInterval, check_range, define_loss,
+    Domain, Domains, Element, ElementwiseLoss, Formula, Kernel, OptionError, check_range,
+    define_loss,
 };
 use crate::lanes::{Lanes, Token};
 use crate::math::exp::{exp, parts_bound};
@@ -36,10 +37,11 @@ define_loss! {
 impl ElementwiseLoss for BinaryCrossentropy {
     const REGRESSION: bool = false;
 
-    fn domain(&self) -> UnitInterval {
-        UnitInterval {
-            y_true: true,
-            y_pred: !self.from_logits,
+    fn domains(&self) -> Domains {
+        Domains {
+            y_true: Domain::UnitInterval,
+            y_pred: domain_of(self.from_logits),
+            parameter: Domain::All,
         }
     }
 
@@ -59,12 +61,7 @@ impl ElementwiseLoss for BinaryCrossentropy {
     }
 
     fn kernel<S: Token>(&self) -> Kernel<S> {
-        let keep = 1.0 - self.label_smoothing;
-        let adjusted = AdjustedLabels {
-            keep,
-            keep_low: (1.0 - keep) - self.label_smoothing,
-            shift: self.label_smoothing / 2.0,
-        };
+        let adjusted = AdjustedLabels::new(self.label_smoothing);
         let plain = self.label_smoothing == 0.0 && self.pos_weight.is_none();
         match (self.from_logits, plain) {
             (true, true) => Kernel::of(FromLogits(PlainLabels)),
@@ -81,20 +78,29 @@ impl ElementwiseLoss for BinaryCrossentropy {
     }
 }
 
+/// What predictions may be: logits, or probabilities.
+pub(super) fn domain_of(from_logits: bool) -> Domain {
+    if from_logits {
+        Domain::All
+    } else {
+        Domain::UnitInterval
+    }
+}
+
 /// An unevaluated sum of two lanes.
-type Twofold<V> = (V, V);
+pub(super) type Twofold<V> = (V, V);
 
 /// The weights of the two outcomes, not negative, in two parts each.
 #[derive(Clone, Copy)]
-struct Outcomes<V> {
+pub(super) struct Outcomes<V> {
     /// `a`.
-    positive: Twofold<V>,
+    pub(super) positive: Twofold<V>,
     /// `b`.
-    negative: Twofold<V>,
+    pub(super) negative: Twofold<V>,
 }
 
 /// From labels to the weights of the outcomes.
-trait LabelWeights: Copy + Send + Sync + 'static {
+pub(super) trait LabelWeights: Copy + Send + Sync + 'static {
     /// Whether the labels are used as they are: `a = y`, `b = 1 - y`, `a + b = 1`.
     const PLAIN: bool;
 
@@ -103,7 +109,7 @@ trait LabelWeights: Copy + Send + Sync + 'static {
 
 /// `a = y`, `b = 1 - y`.
 #[derive(Clone, Copy)]
-struct PlainLabels;
+pub(super) struct PlainLabels;
 
 impl LabelWeights for PlainLabels {
     const PLAIN: bool = true;
@@ -119,7 +125,7 @@ impl LabelWeights for PlainLabels {
 
 /// Labels with smoothing and the weight of the positive outcome, which is the element's parameter.
 #[derive(Clone, Copy)]
-struct AdjustedLabels {
+pub(super) struct AdjustedLabels {
     /// `1 - s`, in two parts.
     keep: f64,
     keep_low: f64,
@@ -144,6 +150,16 @@ impl LabelWeights for AdjustedLabels {
 }
 
 impl AdjustedLabels {
+    /// With label smoothing `s`.
+    pub(super) fn new(smoothing: f64) -> Self {
+        let keep = 1.0 - smoothing;
+        Self {
+            keep,
+            keep_low: (1.0 - keep) - smoothing,
+            shift: smoothing / 2.0,
+        }
+    }
+
     /// `(1 - s) y + s / 2`.
     #[inline(always)]
     fn smooth<S: Token, V: Lanes<S>>(self, simd: S, y: Twofold<V>) -> Twofold<V> {
@@ -156,7 +172,7 @@ impl AdjustedLabels {
 
 /// Of the logit of `p`.
 #[derive(Clone, Copy)]
-struct FromLogits<L>(L);
+pub(super) struct FromLogits<L>(pub(super) L);
 
 impl<L: LabelWeights> Formula for FromLogits<L> {
     const IN_DOUBLE: bool = !L::PLAIN;
@@ -243,23 +259,23 @@ fn sigmoids<S: Token, V: Lanes<S>>(simd: S, x: V) -> (V, V) {
 
 /// Of `p` itself, which may be clipped.
 #[derive(Clone, Copy)]
-struct FromProbabilities<L, const CLIPPED: bool> {
-    labels: L,
-    epsilon: f64,
+pub(super) struct FromProbabilities<L, const CLIPPED: bool> {
+    pub(super) labels: L,
+    pub(super) epsilon: f64,
 }
 
 /// A probability and whether it was outside of `[epsilon, 1 - epsilon]`.
-struct Clipped<V, M> {
+pub(super) struct Clipped<V, M> {
     outside: M,
-    above: M,
+    pub(super) above: M,
     /// The probability, or `epsilon` for both bounds.
-    inside: V,
+    pub(super) inside: V,
 }
 
 impl<L: LabelWeights, const CLIPPED: bool> FromProbabilities<L, CLIPPED> {
     /// `p` in `[epsilon, 1 - epsilon]`.
     #[inline(always)]
-    fn clip<S: Token, V: Lanes<S>>(self, simd: S, p: V) -> Clipped<V, V::Mask> {
+    pub(super) fn clip<S: Token, V: Lanes<S>>(self, simd: S, p: V) -> Clipped<V, V::Mask> {
         let epsilon = V::lit(simd, self.epsilon);
         // 1 - p is exact where this may be true, 1 - epsilon would not be.
         let above = (V::lit(simd, 1.0) - p).simd_lt(epsilon);
@@ -273,7 +289,7 @@ impl<L: LabelWeights, const CLIPPED: bool> FromProbabilities<L, CLIPPED> {
 
     /// A derivative: 0 where the probability is clipped.
     #[inline(always)]
-    fn unless_clipped<S: Token, V: Lanes<S>>(self, simd: S, p: V, derivative: V) -> V {
+    pub(super) fn unless_clipped<S: Token, V: Lanes<S>>(self, simd: S, p: V, derivative: V) -> V {
         let derivative = with_nan_of(p, derivative);
         if !CLIPPED {
             return derivative;

@@ -105,6 +105,10 @@ pub enum Found {
     NotANumber,
     /// A number below 0.
     Negative(f64),
+    /// A number up to -1, where `log(1 + x)` is needed.
+    NotAboveMinusOne(f64),
+    /// A number other than -1, 0 and 1, where a yes or no is needed.
+    NotASign(f64),
     /// A class id outside `[0, classes)`.
     ClassId {
         /// The id.

@@ -9,7 +9,9 @@
 //! [`Request`]; it gives exact [`Totals`], which a [`Reduction`] turns into the value, and which merge
 //! with those of other batches. So there is one path for a value, a gradient and a metric.
 
+mod absolute;
 mod binary;
+mod binary_focal;
 mod call;
 mod categorical;
 mod categorical_focal;
@@ -17,11 +19,15 @@ mod class_margin;
 pub mod decision;
 mod divergence;
 mod elementwise;
+mod gaussian;
+mod margin;
 mod options;
 mod overlap;
+mod poisson;
 pub mod rank;
 mod reduction;
 mod regression;
+mod robust;
 mod rows;
 mod similarity;
 pub mod state;
@@ -29,17 +35,25 @@ pub mod state;
 mod tests;
 mod twofold;
 
+pub use absolute::{MeanAbsoluteError, MeanAbsolutePercentageError, Quantile};
 pub use binary::BinaryCrossentropy;
+pub use binary_focal::BinaryFocalCrossentropy;
 pub use call::{Argument, Batch, FirstRefusal, Found, Labels, LossError, Refusal, Request};
 pub use categorical::{CategoricalCrossentropy, SparseCategoricalCrossentropy};
 pub use categorical_focal::CategoricalFocalCrossentropy;
 pub use class_margin::{CategoricalHinge, MultiMargin};
 pub use divergence::KlDivergence;
-pub use elementwise::{Element, ElementwiseLoss, Formula, Kernel, UnitInterval};
-pub use options::{ForEachClass, OptionError, OptionType, OptionValue, Options, check_range};
+pub use elementwise::{Domain, Domains, Element, ElementwiseLoss, Formula, Kernel};
+pub use gaussian::GaussianNLL;
+pub use margin::{Hinge, SoftMargin, SquaredHinge};
+pub use options::{
+    ForEachClass, OptionError, OptionType, OptionValue, Options, check_positive, check_range,
+};
 pub use overlap::{Dice, Tversky};
+pub use poisson::Poisson;
 pub use reduction::{Reduction, Scale, Totals};
-pub use regression::MeanSquaredError;
+pub use regression::{MeanSquaredError, MeanSquaredLogarithmicError};
+pub use robust::{Huber, LogCosh, SmoothL1};
 pub use similarity::CosineSimilarity;
 
 pub(crate) use options::define_loss;
@@ -53,6 +67,15 @@ macro_rules! losses {
             CategoricalCrossentropy,
             SparseCategoricalCrossentropy,
             MeanSquaredError,
+            MeanSquaredLogarithmicError,
+            MeanAbsoluteError,
+            MeanAbsolutePercentageError,
+            Quantile,
+            Huber,
+            SmoothL1,
+            LogCosh,
+            GaussianNLL,
+            Poisson,
             BinaryCrossentropy,
             KlDivergence,
             CategoricalFocalCrossentropy,
@@ -61,6 +84,10 @@ macro_rules! losses {
             CosineSimilarity,
             Dice,
             Tversky,
+            BinaryFocalCrossentropy,
+            Hinge,
+            SquaredHinge,
+            SoftMargin,
         }
     };
 }
@@ -98,6 +125,12 @@ pub trait Loss: Described + Send + Sync {
     /// elements.
     fn has_hessian(&self) -> bool {
         true
+    }
+
+    /// The name of the further argument that has a number for each element of `y_pred`, if the loss takes
+    /// one; it becomes [`Batch::parameter`].
+    fn operand(&self) -> Option<&'static str> {
+        None
     }
 
     /// Evaluate a batch: the totals, and into the request's arrays what it asks for.

@@ -42,7 +42,14 @@ fn python_float(number: f64) -> String {
     if number.is_nan() {
         return "nan".to_owned();
     }
-    format!("{number:?}")
+    let text = format!("{number:?}");
+    let Some((digits, exponent)) = text.split_once('e') else {
+        return text;
+    };
+    let (sign, size) = exponent
+        .strip_prefix('-')
+        .map_or(('+', exponent), |size| ('-', size));
+    format!("{digits}e{sign}{size:0>2}")
 }
 
 /// An option that is not what the loss can work with.
@@ -282,4 +289,29 @@ pub fn check_range(name: &'static str, value: f64, low: f64, high: f64) -> Resul
         _ => format!("must be in [{low:?}, {high:?}], got {value}"),
     };
     Err(OptionError::value(name, message))
+}
+
+/// Check that an option is greater than 0; NaN is not.
+///
+/// # Errors
+/// When it is not.
+pub fn check_positive(name: &'static str, value: f64) -> Result<(), OptionError> {
+    if value > 0.0 {
+        return Ok(());
+    }
+    let message = format!("must be greater than 0, got {}", python_float(value));
+    Err(OptionError::value(name, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_look_as_in_python() {
+        let shown = [1e-6, -2.5e-300, 1e16, 0.0001, 100.0, f64::INFINITY].map(python_float);
+        let expected = ["1e-06", "-2.5e-300", "1e+16", "0.0001", "100.0", "inf"];
+        assert_eq!(shown, expected);
+        assert_eq!(python_float(f64::NAN), "nan");
+    }
 }

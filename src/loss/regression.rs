@@ -1,8 +1,10 @@
-//! Regression losses: functions of the difference `y_pred - y_true`.
+//! Squared errors, of the numbers or of their logarithms, and what all functions of `y_pred - y_true`
+//! are made of.
 
-use super::{Element, ElementwiseLoss, Formula, Kernel, define_loss};
+use super::{Domain, Domains, Element, ElementwiseLoss, Formula, Kernel, define_loss};
 use crate::lanes::{Lanes, Token};
-use crate::math::twofold::two_sum;
+use crate::math::log::log1p_parts_of_positive;
+use crate::math::twofold::{constant, divide, fast_two_sum, two_sum};
 use fearless_simd::prelude::*;
 
 define_loss! {
@@ -17,6 +19,56 @@ impl ElementwiseLoss for MeanSquaredError {
     fn kernel<S: Token>(&self) -> Kernel<S> {
         Kernel::of(SquaredError)
     }
+}
+
+define_loss! {
+    "mean_squared_logarithmic_error":
+    /// `(log(1 + p) - log(1 + y))^2`.
+    pub struct MeanSquaredLogarithmicError {}
+}
+
+impl ElementwiseLoss for MeanSquaredLogarithmicError {
+    const REGRESSION: bool = true;
+
+    fn domains(&self) -> Domains {
+        Domains {
+            y_true: Domain::AboveMinusOne,
+            y_pred: Domain::AboveMinusOne,
+            parameter: Domain::All,
+        }
+    }
+
+    fn kernel<S: Token>(&self) -> Kernel<S> {
+        Kernel::of(SquaredLogarithmicError)
+    }
+}
+
+/// `y_pred - y_true`, rounded, and its error: 0 where there is none to speak of, beyond the largest number.
+#[inline(always)]
+pub(super) fn difference<S: Token, V: Lanes<S>>(simd: S, at: Element<V>) -> (V, V) {
+    let (difference, error) = two_sum(at.y_pred, -at.y_true);
+    let error = error.is_finite().select(error, V::lit(simd, 0.0));
+    (difference, error)
+}
+
+/// The absolute value of a twofold number.
+#[inline(always)]
+pub(super) fn size<S: Token, V: Lanes<S>>(simd: S, (x, low): (V, V)) -> (V, V) {
+    (x.abs(), x.simd_lt(V::lit(simd, 0.0)).select(-low, low))
+}
+
+/// -1, 0 or 1: the slope of `|x|`, at the kink 0. NaN for NaN.
+#[inline(always)]
+pub(super) fn sign<S: Token, V: Lanes<S>>(simd: S, x: V) -> V {
+    let one = V::lit(simd, 1.0).copysign(x);
+    (x.simd_eq(V::lit(simd, 0.0)) | x.is_nan()).select(x, one)
+}
+
+/// `result`, or NaN where the difference of the operands is.
+#[inline(always)]
+pub(super) fn unless_nan<S: Token, V: Lanes<S>>(at: Element<V>, result: V) -> V {
+    let difference = at.y_pred - at.y_true;
+    difference.is_nan().select(difference, result)
 }
 
 /// `(p - y)^2`.
@@ -46,8 +98,80 @@ impl Formula for SquaredError {
 
     #[inline(always)]
     fn hessian<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
-        // NaN where the loss is.
-        let difference = at.y_pred - at.y_true;
-        difference.is_nan().select(difference, V::lit(simd, 2.0))
+        unless_nan(at, V::lit(simd, 2.0))
     }
+}
+
+/// `(log(1 + p) - log(1 + y))^2`.
+///
+/// The difference of the logarithms is `+-log(1 + |p - y| / (1 + min(p, y)))`: nothing cancels however
+/// close `p` and `y` are.
+#[derive(Clone, Copy)]
+struct SquaredLogarithmicError;
+
+/// `100 ln 2`.
+const HUNDRED_LN_2: (f64, f64) = (69.31471805599453, -1.6777560748042639e-15);
+
+/// `|log(1 + p) - log(1 + y)|` in parts.
+#[inline(always)]
+fn logarithmic_size<S: Token, V: Lanes<S>>(simd: S, at: Element<V>) -> (V, V) {
+    let (zero, one) = (V::lit(simd, 0.0), V::lit(simd, 1.0));
+    let (size, size_low) = size(simd, difference(simd, at));
+    let least = at.y_pred.simd_lt(at.y_true).select(at.y_pred, at.y_true);
+    let base = two_sum(one, least);
+    // The quotient might overflow: there take 2^-100 of it, to which 1 is still nothing, and add 100 ln 2.
+    let far = size.simd_gt(V::lit(simd, 2.0_f64.powi(200))) & base.0.simd_lt(one);
+    let scale = far.select(V::lit(simd, 2.0_f64.powi(-100)), one);
+    let quotient = divide(simd, (size * scale, size_low * scale), base);
+    let (log, log_low) = log1p_parts_of_positive(simd, quotient.0, quotient.1);
+    let (shift, shift_low) = constant::<S, V>(simd, HUNDRED_LN_2);
+    let (sum, error) = two_sum(log, far.select(shift, zero));
+    // The low part of an infinite logarithm is NaN.
+    let (sum, error) = fast_two_sum(sum, error + (log_low + far.select(shift_low, zero)));
+    let infinite = size.simd_eq(V::lit(simd, f64::INFINITY));
+    (infinite.select(size, sum), infinite.select(zero, error))
+}
+
+impl Formula for SquaredLogarithmicError {
+    const IN_DOUBLE: bool = true;
+
+    /// One rounding, of the square.
+    #[inline(always)]
+    fn value<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
+        let (log, low) = logarithmic_size(simd, at);
+        let plain = log * log;
+        let value = log.fma(log, (log + log) * low);
+        plain
+            .simd_lt(V::lit(simd, f64::INFINITY))
+            .select(value, plain)
+    }
+
+    /// `2 (log(1 + p) - log(1 + y)) / (1 + p)`.
+    #[inline(always)]
+    fn gradient<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
+        let base = two_sum(V::lit(simd, 1.0), at.y_pred);
+        let (slope, low) = divide(simd, logarithmic_size(simd, at), base);
+        let slope = slope + low;
+        let slope = (slope + slope).copysign(at.y_pred - at.y_true);
+        vanishing(simd, at, slope)
+    }
+
+    /// `2 (1 - (log(1 + p) - log(1 + y))) / (1 + p)^2`.
+    #[inline(always)]
+    fn hessian<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
+        let one = V::lit(simd, 1.0);
+        let (log, low) = logarithmic_size(simd, at);
+        let below = at.y_pred.simd_lt(at.y_true);
+        let (rest, error) = two_sum(one, below.select(log, -log));
+        let rest = rest + (error + below.select(low, -low));
+        let base = one + at.y_pred;
+        vanishing(simd, at, (rest + rest) / base / base)
+    }
+}
+
+/// A derivative, which goes to 0 for an infinite prediction.
+#[inline(always)]
+fn vanishing<S: Token, V: Lanes<S>>(simd: S, at: Element<V>, derivative: V) -> V {
+    let infinite = at.y_pred.simd_eq(V::lit(simd, f64::INFINITY));
+    unless_nan(at, infinite.select(V::lit(simd, 0.0), derivative))
 }

@@ -152,6 +152,23 @@ pub fn log1p<S: Token, V: Lanes<S>>(simd: S, x: V) -> V {
     inside.select(y, limit)
 }
 
+/// `log(1 + x + x_low)` in parts, as [`log_parts`], for every `x` that is not negative: the error is relative
+/// to the result however small `x` is.
+#[inline(always)]
+pub fn log1p_parts_of_positive<S: Token, V: Lanes<S>>(simd: S, x: V, x_low: V) -> (V, V) {
+    let zero = V::lit(simd, 0.0);
+    let (u, u_low) = two_sum(V::lit(simd, 1.0), x);
+    let split = Split::new(simd, u);
+    let near_one = split.k.simd_eq(zero);
+    let f = near_one.select(x, split.fraction);
+    let moderate = split.k.simd_lt(V::lit(simd, 100.0)) & !near_one;
+    let f_low = near_one.select(x_low, moderate.select((u_low + x_low) * split.scale, zero));
+    let (high, low) = log_scaled(simd, f, f_low, split.k);
+    let (high, low) = fast_two_sum(high, low);
+    let inside = x.simd_lt(V::lit(simd, f64::INFINITY));
+    (inside.select(high, x), inside.select(low, zero))
+}
+
 /// `u = (1 + fraction) 2^k`, with `1 + fraction` between `sqrt 1/2` and `sqrt 2`.
 struct Split<V> {
     fraction: V,

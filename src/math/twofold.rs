@@ -30,6 +30,13 @@ pub fn two_product<S: Token, V: Lanes<S>>(a: V, b: V) -> (V, V) {
     (product, a.fma(b, -product))
 }
 
+/// The sum of two twofold values, in any order of size.
+#[inline(always)]
+pub fn add<S: Token, V: Lanes<S>>((a, a_low): (V, V), (b, b_low): (V, V)) -> (V, V) {
+    let (sum, error) = two_sum(a, b);
+    (sum, error + (a_low + b_low))
+}
+
 /// The product of two twofold values; the relative error is about `2^(3 - 2 PRECISION)`.
 #[inline(always)]
 pub fn multiply<S: Token, V: Lanes<S>>((a, a_low): (V, V), (b, b_low): (V, V)) -> (V, V) {

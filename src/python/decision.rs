@@ -55,6 +55,7 @@ fn above_threshold<'py>(
                 y_pred: &y_pred,
                 prediction: "y_pred",
                 sample_weight: None,
+                operand: None,
                 samples: y_pred.shape(),
                 takes_logits: true,
                 axis: None,

@@ -22,6 +22,8 @@ pub(super) struct Arguments<'py> {
     /// What the caller knows `y_pred` as.
     prediction: &'static str,
     sample_weight: Option<Array<'py>>,
+    /// The further operand that the loss takes, by its name.
+    operand: Option<(&'static str, Array<'py>)>,
     labels: Labels,
     /// The class axis of `y_pred`.
     axis: usize,
@@ -38,8 +40,9 @@ impl<'py> Arguments<'py> {
         y_true: &Bound<'py, PyAny>,
         y_pred: &Bound<'py, PyAny>,
         sample_weight: Option<&Bound<'py, PyAny>>,
+        var: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Self> {
-        Self::named(loss, y_true, (y_pred, "y_pred"), sample_weight)
+        Self::named(loss, y_true, (y_pred, "y_pred"), sample_weight, var)
     }
 
     /// The same, where errors call the predictions by another name.
@@ -48,12 +51,29 @@ impl<'py> Arguments<'py> {
         y_true: &Bound<'py, PyAny>,
         (y_pred, prediction): (&Bound<'py, PyAny>, &'static str),
         sample_weight: Option<&Bound<'py, PyAny>>,
+        var: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Self> {
         let y_true = Array::new(y_true, "y_true")?;
         let y_pred = Array::new(y_pred, prediction)?;
         let sample_weight = sample_weight
             .map(|weight| Array::new(weight, "sample_weight"))
             .transpose()?;
+        let operand = match (loss.operand(), var) {
+            (None, None) => None,
+            (Some(name), Some(var)) => Some((name, Array::new(var, name)?)),
+            (Some(name), None) => {
+                return Err(PyTypeError::new_err(format!(
+                    "{} needs {name}",
+                    loss.name()
+                )));
+            }
+            (None, Some(_)) => {
+                return Err(PyTypeError::new_err(format!(
+                    "{} takes no var",
+                    loss.name()
+                )));
+            }
+        };
         let labels = loss.labels();
         let (axis, classes) = match labels {
             Labels::Elements => (0, 1),
@@ -75,6 +95,7 @@ impl<'py> Arguments<'py> {
             y_pred,
             prediction,
             sample_weight,
+            operand,
             labels,
             axis,
             classes,
@@ -87,6 +108,7 @@ impl<'py> Arguments<'py> {
         };
         arguments.check_labels()?;
         arguments.check_weight()?;
+        arguments.check_operand()?;
         Ok(arguments)
     }
 
@@ -137,6 +159,26 @@ impl<'py> Arguments<'py> {
                 )))
             }
         }
+    }
+
+    /// The further operand has a number for each element, or one for several.
+    fn check_operand(&self) -> PyResult<()> {
+        let Some((name, operand)) = &self.operand else {
+            return Ok(());
+        };
+        let (shape, full) = (operand.shape(), self.y_pred.shape());
+        let repeated = shape.len() == full.len()
+            && shape.last() == Some(&1)
+            && shape[..shape.len() - 1] == full[..shape.len() - 1];
+        if repeated || full.starts_with(shape) {
+            return Ok(());
+        }
+        Err(PyValueError::new_err(format!(
+            "{name} has shape {}; expected that of y_pred, {}, or of its leading axes, or with length 1 \
+             along the last axis",
+            tuple(shape),
+            tuple(full)
+        )))
     }
 
     fn check_weight(&self) -> PyResult<()> {
@@ -204,9 +246,21 @@ impl<'py> Arguments<'py> {
             // SAFETY: the array's own layout, repeated along trailing axes.
             unsafe { weight.operand(&self.samples, &strides) }
         });
-        let parameter = per_label
-            .map(|(name, values)| self.per_label(name, values))
-            .transpose()?;
+        let parameter = match (&self.operand, per_label) {
+            (Some((_, operand)), _) => {
+                let mut strides = operand.strides().to_vec();
+                for (stride, &size) in strides.iter_mut().zip(operand.shape()) {
+                    if size == 1 {
+                        *stride = 0;
+                    }
+                }
+                strides.resize(self.samples.len(), 0);
+                // SAFETY: the array's own layout, repeated along axes of length 1 and trailing ones.
+                Some(unsafe { operand.operand(&self.samples, &strides) })
+            }
+            (None, Some((name, values))) => Some(self.per_label(name, values)?),
+            (None, None) => None,
+        };
         Ok(Batch {
             y_true,
             y_pred,
@@ -262,7 +316,11 @@ impl<'py> Arguments<'py> {
             ("y_pred", Some(&self.y_pred)),
             ("sample_weight", self.sample_weight.as_ref()),
         ];
-        for (name, input) in inputs {
+        let operand = self
+            .operand
+            .as_ref()
+            .map(|(name, array)| (*name, Some(array)));
+        for (name, input) in inputs.into_iter().chain(operand) {
             let Some(input) = input else { continue };
             let allowed = name == "y_pred" && out.is_same_as(input);
             if !allowed && out.overlaps(input) {
@@ -298,6 +356,7 @@ impl<'py> Arguments<'py> {
                     y_pred: &self.y_pred,
                     prediction: self.prediction,
                     sample_weight: self.sample_weight.as_ref(),
+                    operand: self.operand.as_ref().map(|(name, array)| (*name, array)),
                     samples: &self.samples,
                     takes_logits: loss.option_names().contains(&"from_logits"),
                     axis: self.labels.along_axis().then_some(self.axis),

@@ -12,6 +12,8 @@ pub(super) struct Context<'a, 'py> {
     /// What the caller knows `y_pred` as.
     pub(super) prediction: &'static str,
     pub(super) sample_weight: Option<&'a Array<'py>>,
+    /// The further operand, by its name.
+    pub(super) operand: Option<(&'static str, &'a Array<'py>)>,
     /// The shape of the per-sample values.
     pub(super) samples: &'a [usize],
     /// Whether the loss has an option for logits.
@@ -55,6 +57,12 @@ fn refused(refusal: &Refusal, context: &Context<'_, '_>) -> String {
         },
         Found::NotANumber => format!("{element}: there is no decision on NaN"),
         Found::Negative(_) => format!("{element} is negative"),
+        Found::NotAboveMinusOne(_) => {
+            format!("{element} is not above -1: there is no logarithm of 1 plus {name}")
+        }
+        Found::NotASign(_) => format!(
+            "{element} is not a label of two: -1 or 1, or 0 or 1; the order is (y_true, y_pred)"
+        ),
         Found::ClassId { classes, .. } => format!(
             "{element} is not a class id: {} has {classes} classes, 0 to {}; samples with ignore_class as \
              their id are left out",
@@ -87,10 +95,18 @@ impl Context<'_, '_> {
                 ("y_true", self.y_true, index)
             }
             Argument::SampleWeight | Argument::Parameter => {
-                let weight = self.sample_weight.unwrap_or(self.y_pred);
+                let weight = ("sample_weight", self.sample_weight.unwrap_or(self.y_pred));
+                let (name, array) = match refusal.argument {
+                    Argument::Parameter => self.operand.unwrap_or(weight),
+                    _ => weight,
+                };
+                // Both may be repeated over trailing axes.
                 let mut index = unravel(position, self.samples);
-                index.truncate(weight.shape().len());
-                ("sample_weight", weight, index)
+                index.truncate(array.shape().len());
+                for (index, &size) in index.iter_mut().zip(array.shape()) {
+                    *index = (*index).min(size.saturating_sub(1));
+                }
+                (name, array, index)
             }
         };
         let place = if index.is_empty() {

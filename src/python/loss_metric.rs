@@ -20,16 +20,17 @@ pub(super) struct LossMetric {
 
 #[pymethods]
 impl LossMetric {
-    /// Add a batch. A refused batch changes nothing.
-    #[pyo3(signature = (y_true, y_pred, sample_weight=None))]
+    /// Add a batch; ``var`` for the loss that takes one. A refused batch changes nothing.
+    #[pyo3(signature = (y_true, y_pred, sample_weight=None, *, var=None))]
     fn update_state<'py>(
         &self,
         py: Python<'py>,
         y_true: &Bound<'py, PyAny>,
         y_pred: &Bound<'py, PyAny>,
         sample_weight: Option<&Bound<'py, PyAny>>,
+        var: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<()> {
-        let arguments = Arguments::new(&*self.loss, y_true, y_pred, sample_weight)?;
+        let arguments = Arguments::new(&*self.loss, y_true, y_pred, sample_weight, var)?;
         let totals = arguments.totals(py, &*self.loss)?;
         self.totals().merge(&totals);
         Ok(())

@@ -44,16 +44,18 @@ impl PyLoss {
         })
     }
 
+    // `var` is the third array of the loss that takes one; its class gives it its place.
     /// The reduced value of the loss, or the per-sample values with ``reduction="none"``.
-    #[pyo3(signature = (y_true, y_pred, sample_weight=None))]
+    #[pyo3(signature = (y_true, y_pred, sample_weight=None, *, var=None))]
     fn __call__<'py>(
         &self,
         py: Python<'py>,
         y_true: &Bound<'py, PyAny>,
         y_pred: &Bound<'py, PyAny>,
         sample_weight: Option<&Bound<'py, PyAny>>,
+        var: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        Arguments::new(&*self.loss, y_true, y_pred, sample_weight)?.value(
+        Arguments::new(&*self.loss, y_true, y_pred, sample_weight, var)?.value(
             py,
             &*self.loss,
             self.reduction,
@@ -64,7 +66,7 @@ impl PyLoss {
     ///
     /// The gradient has the shape of ``y_pred`` and its dtype (float64 for integers). ``out`` receives it
     /// and may be ``y_pred`` itself; a refused call leaves it as it was.
-    #[pyo3(signature = (y_true, y_pred, sample_weight=None, *, out=None))]
+    #[pyo3(signature = (y_true, y_pred, sample_weight=None, *, out=None, var=None))]
     fn value_and_grad<'py>(
         &self,
         py: Python<'py>,
@@ -72,8 +74,9 @@ impl PyLoss {
         y_pred: &Bound<'py, PyAny>,
         sample_weight: Option<&Bound<'py, PyAny>>,
         out: Option<&Bound<'py, PyAny>>,
+        var: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Pair<'py>> {
-        Arguments::new(&*self.loss, y_true, y_pred, sample_weight)?.value_and_gradient(
+        Arguments::new(&*self.loss, y_true, y_pred, sample_weight, var)?.value_and_gradient(
             py,
             &*self.loss,
             self.reduction,
@@ -83,15 +86,16 @@ impl PyLoss {
 
     /// The gradient and the diagonal of the Hessian of each per-sample value, weights applied, not
     /// reduced: what gradient boosting asks for.
-    #[pyo3(signature = (y_true, y_pred, sample_weight=None))]
+    #[pyo3(signature = (y_true, y_pred, sample_weight=None, *, var=None))]
     fn gradient_hessian<'py>(
         &self,
         py: Python<'py>,
         y_true: &Bound<'py, PyAny>,
         y_pred: &Bound<'py, PyAny>,
         sample_weight: Option<&Bound<'py, PyAny>>,
+        var: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Pair<'py>> {
-        Arguments::new(&*self.loss, y_true, y_pred, sample_weight)?
+        Arguments::new(&*self.loss, y_true, y_pred, sample_weight, var)?
             .gradient_hessian(py, &*self.loss)
     }
 
@@ -163,7 +167,7 @@ fn evaluate_loss<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let loss = make_loss(name, options)?;
     let reduction = parse_reduction(reduction)?;
-    Arguments::new(&*loss, y_true, y_pred, sample_weight)?.value(py, &*loss, reduction)
+    Arguments::new(&*loss, y_true, y_pred, sample_weight, None)?.value(py, &*loss, reduction)
 }
 
 /// The logarithm of the probability of each label: minus the sparse cross-entropy of its row.
@@ -185,7 +189,7 @@ fn label_log_probabilities<'py>(
         ..SparseCategoricalCrossentropy::default()
     };
     loss.check().map_err(|error| option_error(&error))?;
-    let arguments = Arguments::named(&loss, y_true, (logits, "logits"), None)?;
+    let arguments = Arguments::named(&loss, y_true, (logits, "logits"), None, None)?;
     let values = arguments.values(py, &loss)?;
     // SAFETY: a new array, in C order.
     let operand = unsafe { values.operand_mut(values.shape(), values.strides()) };

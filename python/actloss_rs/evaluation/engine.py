@@ -18,7 +18,7 @@ from actloss_rs.evaluation.checkpoint import SECONDS, Checkpoint
 from actloss_rs.evaluation.formats import ROLES, SEPARATOR, open_source
 from actloss_rs.evaluation.sources import Source
 from actloss_rs.evaluation.state import Evaluation, mapping_of
-from actloss_rs.evaluation.task import loss_classes
+from actloss_rs.evaluation.task import check_arrays, loss_classes
 
 BLOCK_BYTES = 8 << 20
 
@@ -230,6 +230,7 @@ def make_loss(loss: Any, options: dict[str, Any]) -> Any:
         if options:
             raise TypeError(f"options {', '.join(options)} go with a loss's name, not with a loss object")
         return loss
+    check_arrays(loss)
     classes = loss_classes()
     if loss not in classes:
         raise ValueError(f"unknown loss {loss!r}; known: {', '.join(sorted(classes))}")

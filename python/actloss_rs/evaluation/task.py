@@ -30,6 +30,9 @@ KINDS: Mapping[str, str] = {
 }
 """What y_true holds, by loss: "values" for the others, of which no metric but the loss is known."""
 
+OF_THREE_ARRAYS = {"gaussian_nll"}
+"""Losses that evaluation has no third array for."""
+
 SCORES = {"hinge", "squared_hinge", "soft_margin", "categorical_hinge", "multi_margin"}
 """Losses of scores, which are neither probabilities nor logits."""
 
@@ -45,10 +48,20 @@ def loss_options(loss: Any) -> dict[str, Any]:
 
 
 def loss_classes() -> dict[str, type[Any]]:
-    """Every loss class by its function's name."""
+    """Every loss class that can be evaluated, by its function's name."""
     public = [getattr(losses, name) for name in losses.__all__]
     classes = [cls for cls in public if isinstance(cls, type) and issubclass(cls, losses.Loss)]
-    return {loss_name(cls): cls for cls in classes if cls is not losses.Loss}
+    named = {loss_name(cls): cls for cls in classes if cls is not losses.Loss}
+    return {name: cls for name, cls in named.items() if name not in OF_THREE_ARRAYS}
+
+
+def check_arrays(name: str) -> None:
+    """Refuse a loss of more than y_true and y_pred."""
+    if name in OF_THREE_ARRAYS:
+        raise ValueError(
+            f"{name} takes a third array, which evaluation does not read: use the loss's own metric(), whose "
+            "update_state takes one block after the other"
+        )
 
 
 @dataclass(frozen=True)
@@ -63,6 +76,7 @@ class Task:
     @classmethod
     def of(cls, loss: Any) -> "Task":
         name = loss_name(type(loss))
+        check_arrays(name)
         return cls(loss, name, KINDS.get(name, "values"), loss_options(loss))
 
     @property

@@ -23,17 +23,34 @@ from actloss_rs.losses.binary import *  # noqa: F403
 from actloss_rs.losses.categorical import *  # noqa: F403
 from actloss_rs.losses.class_margin import *  # noqa: F403
 from actloss_rs.losses.divergence import *  # noqa: F403
+from actloss_rs.losses.likelihood import *  # noqa: F403
+from actloss_rs.losses.margin import *  # noqa: F403
 from actloss_rs.losses.overlap import *  # noqa: F403
 from actloss_rs.losses.regression import *  # noqa: F403
+from actloss_rs.losses.robust import *  # noqa: F403
 from actloss_rs.losses.similarity import *  # noqa: F403
 
-from . import binary, categorical, class_margin, divergence, overlap, regression, similarity
+from . import (
+    binary,
+    categorical,
+    class_margin,
+    divergence,
+    likelihood,
+    margin,
+    overlap,
+    regression,
+    robust,
+    similarity,
+)
 
 __all__ = ["Loss", "LossMetric"]
 __all__ += binary.__all__
 __all__ += categorical.__all__
 __all__ += class_margin.__all__
 __all__ += divergence.__all__
+__all__ += likelihood.__all__
+__all__ += margin.__all__
 __all__ += overlap.__all__
 __all__ += regression.__all__
+__all__ += robust.__all__
 __all__ += similarity.__all__

@@ -1,7 +1,7 @@
 //! Blocks of elements: buffers in first-level cache, and the search for values that are refused.
 
 use super::super::call::{Argument, Found, Refusal};
-use super::{Element, Results};
+use super::{Domain, Element, Results};
 use crate::driver::operand::Operand;
 use crate::dtype::{Dtype, Real};
 use crate::lanes::Token;
@@ -104,62 +104,87 @@ pub(super) fn load<'b, S: Token, T: Real>(
     buffer
 }
 
-/// A refusal of an element of a block.
-fn refuse<T: Real>(
-    argument: Argument,
-    start: usize,
-    block: &[T],
-    bad: impl Fn(f64) -> bool,
-    found: impl Fn(f64) -> Found,
-) -> Option<Refusal> {
-    block
-        .iter()
-        .map(|&value| value.into())
-        .enumerate()
-        .find(|&(_, value)| bad(value))
-        .map(|(i, value)| Refusal {
-            argument,
-            position: start + i,
-            found: found(value),
-        })
-}
-
-/// The first element outside `[0, 1]`.
-pub(super) fn outside_unit_interval<S: Token, T: Real>(
+/// The first element of a block that is `bad`, which NaN must not be.
+fn first<S: Token, T: Real>(
     simd: S,
     argument: Argument,
     start: usize,
     block: &[T],
+    bad: impl Fn(T) -> bool,
+    found: impl Fn(f64) -> Found,
 ) -> Option<Refusal> {
-    let (zero, one) = (T::nearest(0.0), T::nearest(1.0));
-    let count = simd.vectorize(
-        #[inline(always)]
-        || {
-            block.iter().fold(0_u32, |count, &value| {
-                count + u32::from(value < zero) + u32::from(value > one)
-            })
-        },
-    );
-    if count == 0 {
-        return None;
-    }
-    let bad = |value: f64| !(0.0..=1.0).contains(&value) && !value.is_nan();
-    refuse(argument, start, block, bad, Found::OutsideUnitInterval)
-}
-
-/// The first weight below 0.
-pub(super) fn negative<S: Token>(simd: S, start: usize, block: &[f64]) -> Option<Refusal> {
     let count = simd.vectorize(
         #[inline(always)]
         || {
             block
                 .iter()
-                .fold(0_u32, |count, &value| count + u32::from(value < 0.0))
+                .fold(0_u32, |count, &value| count + u32::from(bad(value)))
         },
     );
     if count == 0 {
         return None;
     }
-    let bad = |value: f64| value < 0.0;
-    refuse(Argument::SampleWeight, start, block, bad, Found::Negative)
+    let position = block.iter().position(|&value| bad(value))?;
+    Some(Refusal {
+        argument,
+        position: start + position,
+        found: found(block[position].into()),
+    })
+}
+
+/// The first element outside of the domain.
+pub(super) fn outside<S: Token, T: Real>(
+    simd: S,
+    domain: Domain,
+    argument: Argument,
+    start: usize,
+    block: &[T],
+) -> Option<Refusal> {
+    let (zero, one) = (T::nearest(0.0), T::nearest(1.0));
+    let minus_one = T::nearest(-1.0);
+    match domain {
+        Domain::All => None,
+        Domain::UnitInterval => first(
+            simd,
+            argument,
+            start,
+            block,
+            #[inline(always)]
+            |value| (value < zero) | (value > one),
+            Found::OutsideUnitInterval,
+        ),
+        Domain::NotNegative => first(
+            simd,
+            argument,
+            start,
+            block,
+            #[inline(always)]
+            |value| value < zero,
+            Found::Negative,
+        ),
+        Domain::AboveMinusOne => first(
+            simd,
+            argument,
+            start,
+            block,
+            #[inline(always)]
+            |value| value <= minus_one,
+            Found::NotAboveMinusOne,
+        ),
+        Domain::Signs => first(
+            simd,
+            argument,
+            start,
+            block,
+            #[inline(always)]
+            // Less or greater, so that NaN passes.
+            |value| {
+                (value < minus_one)
+                    | (value > one)
+                    | ((value > minus_one) & (value < zero))
+                    | ((value > zero) & (value < one))
+            },
+            Found::NotASign,
+        ),
+    }
 }

@@ -20,8 +20,8 @@ use fearless_simd::prelude::*;
 use pass::Pass;
 use std::slice::ChunksExactMut;
 
-/// The operands of one element, in lanes.
-#[derive(Clone, Copy)]
+/// The operands of one element, in lanes, or what there is for each of them.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Element<V> {
     /// Label or target.
     pub y_true: V,
@@ -31,23 +31,38 @@ pub struct Element<V> {
     pub parameter: V,
 }
 
-/// Which operands must lie in `[0, 1]`. NaN passes.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct UnitInterval {
-    /// Labels that are probabilities.
-    pub y_true: bool,
-    /// Predictions that are probabilities.
-    pub y_pred: bool,
+/// The numbers that an operand may hold. NaN passes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Domain {
+    /// Any number.
+    #[default]
+    All,
+    /// Probabilities: `[0, 1]`.
+    UnitInterval,
+    /// Counts, rates, variances, weights: from 0 on.
+    NotNegative,
+    /// Where `log(1 + x)` is finite.
+    AboveMinusOne,
+    /// Yes or no: 1, and -1 or 0.
+    Signs,
 }
+
+/// The domains of the operands of a loss.
+pub type Domains = Element<Domain>;
 
 /// A loss that is a sum over elements of a function of `y_true` and `y_pred`.
 pub trait ElementwiseLoss: Options {
     /// Whether `y_true` is a target, and so takes part in the choice of the computation type.
     const REGRESSION: bool;
 
-    /// The operands that are checked.
-    fn domain(&self) -> UnitInterval {
-        UnitInterval::default()
+    /// What the operands may hold.
+    fn domains(&self) -> Domains {
+        Domains::default()
+    }
+
+    /// See [`Loss::operand`].
+    fn operand_name(&self) -> Option<&'static str> {
+        None
     }
 
     /// See [`Loss::check`].
@@ -106,6 +121,10 @@ impl<L: ElementwiseLoss> Loss for L {
         self.per_label_option()
     }
 
+    fn operand(&self) -> Option<&'static str> {
+        self.operand_name()
+    }
+
     fn evaluate(
         &self,
         level: Level,
@@ -137,7 +156,7 @@ impl<L: ElementwiseLoss> OnLevel for Evaluation<'_, L> {
         let pass = Pass {
             simd,
             kernels: &*kernels,
-            domain: self.loss.domain(),
+            domains: self.loss.domains(),
             batch: self.batch,
         };
         if self.batch.double {
@@ -271,7 +290,11 @@ fn on_lanes<S: Token, F: Formula, T: Real, const OUTPUTS: usize>(
         let results = function(Element {
             y_true: load_lanes(simd, last.0),
             y_pred: load_lanes(simd, last.1),
-            parameter: load_lanes(simd, parameter.remainder()),
+            parameter: if F::PARAMETER {
+                load_lanes(simd, parameter.remainder())
+            } else {
+                T::Vector::<S>::lit(simd, 1.0)
+            },
         });
         store_lanes(simd, results, &mut outputs);
     }

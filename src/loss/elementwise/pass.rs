@@ -7,11 +7,9 @@
 
 use super::super::call::{Argument, Batch, FirstRefusal, LossError, Refusal, Request};
 use super::super::reduction::{Reduction, Scale, Totals};
-use super::blocks::{
-    Buffers, Wanted, exceeds_f32, load, narrow, negative, outside_unit_interval, room,
-};
+use super::blocks::{Buffers, Wanted, exceeds_f32, load, narrow, outside, room};
 use super::computed::{Computed, weigh_values};
-use super::{Block, Kernels, UnitInterval};
+use super::{Block, Domain, Domains, Kernels};
 use crate::driver::floating_point::FloatingPointGuard;
 use crate::driver::operand::OperandMut;
 use crate::driver::threads::parallel;
@@ -52,7 +50,7 @@ impl<T: Real, N> Worker<T, N> {
 pub(super) struct Pass<'a, S: Token> {
     pub(super) simd: S,
     pub(super) kernels: &'a dyn Kernels<S>,
-    pub(super) domain: UnitInterval,
+    pub(super) domains: Domains,
     pub(super) batch: &'a Batch<'a>,
 }
 
@@ -93,7 +91,7 @@ impl<S: Token> Pass<'_, S> {
                 reduction,
                 keep_if_refused,
             } => {
-                if keep_if_refused && (self.domain.y_true || self.domain.y_pred) {
+                if keep_if_refused {
                     self.check(keep_going)?;
                 }
                 // The divisor of the mean is needed before the first gradient.
@@ -184,18 +182,30 @@ impl<S: Token> Pass<'_, S> {
 
     /// Check all operands but the weights.
     fn check(&self, keep_going: KeepGoing<'_>) -> Result<(), LossError> {
+        let (batch, domains) = (self.batch, self.domains);
+        let restricted = [
+            (Argument::YTrue, domains.y_true, Some(&batch.y_true)),
+            (Argument::YPred, domains.y_pred, Some(&batch.y_pred)),
+            (
+                Argument::Parameter,
+                domains.parameter,
+                batch.parameter.as_ref(),
+            ),
+        ]
+        .into_iter()
+        .filter(|(_, domain, _)| *domain != Domain::All)
+        .filter_map(|(argument, domain, operand)| Some((argument, domain, operand?)))
+        .collect::<Vec<_>>();
+        if restricted.is_empty() {
+            return Ok(());
+        }
         self.blocks(
             keep_going,
-            Buffers::<f64>::new,
-            |buffers, start, n| {
-                let (batch, buffers) = (self.batch, &mut buffers.operands);
-                if self.domain.y_true {
-                    let y_true = load(self.simd, &batch.y_true, start, n, &mut buffers.y_true);
-                    self.check_block(Argument::YTrue, start, y_true)?;
-                }
-                if self.domain.y_pred {
-                    let y_pred = load(self.simd, &batch.y_pred, start, n, &mut buffers.y_pred);
-                    self.check_block(Argument::YPred, start, y_pred)?;
+            Vec::<f64>::new,
+            |buffer, start, n| {
+                for &(argument, domain, operand) in &restricted {
+                    let block = load(self.simd, operand, start, n, buffer);
+                    self.check_block(argument, domain, start, block)?;
                 }
                 Ok(())
             },
@@ -206,10 +216,11 @@ impl<S: Token> Pass<'_, S> {
     fn check_block<T: Real>(
         &self,
         argument: Argument,
+        domain: Domain,
         start: usize,
         block: &[T],
     ) -> Result<(), Refusal> {
-        match outside_unit_interval(self.simd, argument, start, block) {
+        match outside(self.simd, domain, argument, start, block) {
             Some(refusal) => Err(refusal),
             None => Ok(()),
         }
@@ -239,9 +250,7 @@ impl<S: Token> Pass<'_, S> {
             return Ok(None);
         };
         let weights = load(self.simd, operand, start, n, buffer);
-        if let Some(refusal) = negative(self.simd, start, weights) {
-            return Err(refusal);
-        }
+        self.check_block(Argument::SampleWeight, Domain::NotNegative, start, weights)?;
         if let Some(sum) = sum {
             sum.add_f64_slice(self.simd, weights);
         }
@@ -269,7 +278,7 @@ impl<S: Token> Pass<'_, S> {
         start: usize,
         n: usize,
     ) -> Result<(), Refusal> {
-        let (simd, batch) = (self.simd, self.batch);
+        let (simd, batch, domains) = (self.simd, self.batch, self.domains);
         let Buffers {
             operands,
             first,
@@ -279,24 +288,19 @@ impl<S: Token> Pass<'_, S> {
         let y_true = if T::DTYPE == Dtype::Float32 && exceeds_f32(batch.y_true.dtype()) {
             let exact = &mut worker.exact.operands.y_true;
             let exact = load(simd, &batch.y_true, start, n, exact);
-            if self.domain.y_true {
-                self.check_block(Argument::YTrue, start, exact)?;
-            }
+            self.check_block(Argument::YTrue, domains.y_true, start, exact)?;
             let rounded = &mut room(&mut operands.y_true, n)[..n];
             representable = narrow(simd, exact, rounded);
             rounded
         } else {
             let y_true = load(simd, &batch.y_true, start, n, &mut operands.y_true);
-            if self.domain.y_true {
-                self.check_block(Argument::YTrue, start, y_true)?;
-            }
+            self.check_block(Argument::YTrue, domains.y_true, start, y_true)?;
             y_true
         };
         let y_pred = load(simd, &batch.y_pred, start, n, &mut operands.y_pred);
-        if self.domain.y_pred {
-            self.check_block(Argument::YPred, start, y_pred)?;
-        }
+        self.check_block(Argument::YPred, domains.y_pred, start, y_pred)?;
         let parameter = self.parameter(start, n, &mut operands.parameter);
+        self.check_block(Argument::Parameter, domains.parameter, start, parameter)?;
         let sum = plan.add_weights.then_some(&mut worker.totals.weight);
         let weights = self.weights(sum, &mut worker.weights, start, n)?;
         T::evaluate(
