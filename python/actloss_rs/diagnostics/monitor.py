@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from numpy.typing import ArrayLike
 
@@ -13,7 +13,7 @@ from actloss_rs.diagnostics.statistics import SATURATION_BOUNDS, ArrayStatistics
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Kind = Literal["activations", "gradients", "weights", "updates"]
+Kind: TypeAlias = Literal["activations"] | Literal["gradients"] | Literal["weights"] | Literal["updates"]
 KINDS: tuple[Kind, ...] = ("activations", "gradients", "weights", "updates")
 
 Layers = Mapping[str, ArrayLike]
