@@ -35,7 +35,7 @@ test-rust: ## Rust tests, on every SIMD level of this machine
 test-python: build ## Python tests
 	$(BIN)/python -m pytest
 
-accuracy: ## Sweep every float32 through every activation and write docs/accuracy.md (hours)
+accuracy: ## Sweep every float32 through every activation and write docs/accuracy.md (an hour or two)
 	cargo run --release --example accuracy
 .PHONY: accuracy
 
