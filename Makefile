@@ -8,7 +8,7 @@ PEERS ?= torch scipy scikit-learn numexpr jax tensorflow-cpu "onnxruntime onnx" 
 PEER_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python lint format wheel test-wheel clean
+.PHONY: help demo test test-rust test-arm test-python lint format wheel test-wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -31,6 +31,13 @@ test: test-rust test-python ## Run all tests
 
 test-rust: ## Rust tests, on every SIMD level of this machine
 	cargo test
+
+test-arm: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER = aarch64-linux-gnu-gcc
+test-arm: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER = qemu-aarch64 -L /usr/aarch64-linux-gnu
+test-arm: ## Rust tests on NEON, emulated; needs qemu-user and a cross compiler
+	@command -v qemu-aarch64 aarch64-linux-gnu-gcc >/dev/null || { echo "Missing. On Debian: apt install \
+	qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross; and: rustup target add aarch64-unknown-linux-gnu"; exit 1; }
+	cargo test --target aarch64-unknown-linux-gnu
 
 test-python: build ## Python tests
 	$(BIN)/python -m pytest

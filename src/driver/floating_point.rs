@@ -94,13 +94,12 @@ impl Default for FloatingPointGuard {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
     use super::*;
     use std::hint::black_box;
 
     #[test]
-    #[cfg(target_arch = "x86_64")]
     fn flush_to_zero_is_lifted_and_put_back() {
         let tiny = black_box(f32::MIN_POSITIVE);
         let outer = FloatingPointGuard::new();
