@@ -63,7 +63,7 @@ fn of_type<T: Real>(
         let batch = Batch {
             y_true: match loss.labels() {
                 Labels::ClassIds => Operand::from_slice(&ids),
-                Labels::Elements | Labels::Distribution => Operand::from_slice(&y_true),
+                _ => Operand::from_slice(&y_true),
             },
             y_pred: Operand::from_slice(&y_pred),
             parameter: None,
