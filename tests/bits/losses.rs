@@ -88,7 +88,7 @@ fn of_type<T: Real>(
         };
         // Losses without structure by element have none, and leave both zero.
         let _ = loss.evaluate(level, &batch, request, &|| true);
-        let mut digest = Digest::new();
+        let mut digest = Digest::default();
         for number in [&values, &gradient, &slope, &hessian].into_iter().flatten() {
             digest.add(number.to_f64());
         }

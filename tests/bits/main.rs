@@ -15,6 +15,7 @@ use actloss_rs::activation::ACTIVATIONS;
 use actloss_rs::dtype::{Bf16, Dtype, F16, Storage};
 use actloss_rs::level::Level;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use subject::{Quantity, evaluate};
 
 /// Digests by what they are of.
@@ -25,12 +26,13 @@ const ANNOUNCED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bits/digests
 /// FNV-1a of the numbers' bits, every NaN alike: its sign and payload are no promise.
 pub struct Digest(u64);
 
-impl Digest {
-    /// Of nothing.
-    pub fn new() -> Self {
+impl Default for Digest {
+    fn default() -> Self {
         Self(0xcbf2_9ce4_8422_2325)
     }
+}
 
+impl Digest {
     /// Add a number.
     pub fn add(&mut self, number: f64) {
         let bits = if number.is_nan() {
@@ -83,7 +85,7 @@ fn sample<T: Storage>(from_bits: fn(u64) -> T) -> Vec<T> {
 fn activations<T: Storage>(level: Level, dtype: Dtype, name: &str, x: &[T], found: &mut Digests) {
     for activation in ACTIVATIONS {
         for (quantity, prefix) in [(Quantity::Value, ""), (Quantity::Derivative, "backward.")] {
-            let mut digest = Digest::new();
+            let mut digest = Digest::default();
             for y in evaluate(level, activation, quantity, dtype, x) {
                 digest.add(y.to_f64());
             }
@@ -132,7 +134,7 @@ fn write(found: &Digests) {
          # change log.\n",
     );
     for (name, digest) in found {
-        text += &format!("{name} {digest:016x}\n");
+        writeln!(text, "{name} {digest:016x}").expect("a string grows");
     }
     std::fs::write(ANNOUNCED, text).expect("tests/bits/digests.txt can be written");
 }

@@ -37,8 +37,10 @@ fn of_type<T: Real>(level: Level, name: &str, found: &mut Digests) {
             |function: &str, n: usize, compute: &dyn Fn(&OperandMut<'_>)| -> Vec<T> {
                 let mut y = vec![T::default(); n];
                 compute(&target(&mut y));
-                let mut digest = Digest::new();
-                y.iter().for_each(|y| digest.add(y.to_f64()));
+                let mut digest = Digest::default();
+                for y in &y {
+                    digest.add(y.to_f64());
+                }
                 found.insert(format!("{function} {columns} {name}"), digest.finish());
                 y
             };

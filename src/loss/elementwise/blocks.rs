@@ -133,6 +133,10 @@ fn first<S: Token, T: Real>(
 }
 
 /// The first element outside of the domain.
+#[allow(
+    clippy::needless_bitwise_bool,
+    reason = "without branches, so that the search is vectorised"
+)]
 pub(super) fn outside<S: Token, T: Real>(
     simd: S,
     domain: Domain,
