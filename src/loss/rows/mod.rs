@@ -11,6 +11,8 @@
 mod elements;
 mod pass;
 mod probability;
+#[cfg(test)]
+mod tests;
 
 use super::call::{Batch, Labels, LossError, Request};
 use super::options::{OptionError, Options};
