@@ -23,6 +23,13 @@ pub trait Token: Simd {
     /// `a * b + c` with one rounding, per lane.
     fn fma_f64(self, a: f64x8<Self>, b: f64x8<Self>, c: f64x8<Self>) -> f64x8<Self>;
 
+    /// Run a part of a kernel that many kernels have. Levels without a fused multiply-add call one copy of
+    /// it: they compile in a fraction of the time, and need to be right, not fast.
+    #[inline(always)]
+    fn outline<R>(self, part: impl FnOnce() -> R) -> R {
+        part()
+    }
+
     /// The table's entry number `index` modulo 16, per lane.
     fn lookup_f32(self, table: f32x16<Self>, index: u32x16<Self>) -> f32x16<Self>;
 
@@ -57,6 +64,11 @@ macro_rules! token_without_fma {
         impl Token for $token {
             const NAME: &'static str = $name;
             $($lookup)*
+
+            #[inline(never)]
+            fn outline<R>(self, part: impl FnOnce() -> R) -> R {
+                self.vectorize(part)
+            }
 
             #[inline(never)]
             fn fma_f32(self, a: f32x16<Self>, b: f32x16<Self>, c: f32x16<Self>) -> f32x16<Self> {

@@ -98,20 +98,25 @@ const SQRT_2: (f64, f64) = (std::f64::consts::SQRT_2, -9.667293313452913e-17);
 /// `M(a + a_low) = high + low`, for `a` from 0 to 15 (`f32`) or 39 (`f64`); harmless up to 60.
 #[inline(always)]
 pub fn scaled_normal_tail<S: Token, V: Lanes<S>>(simd: S, a: V, a_low: V) -> (V, V) {
-    let one = V::lit(simd, 1.0);
-    let centre = V::lit(simd, by_precision::<S, V, _>(4.5, 5.5));
-    let table: &[f64] = by_precision::<S, V, _>(&TAIL_SINGLE, &TAIL_DOUBLE);
-    let w = (a + a) / (a + centre);
-    let p = horner(simd, w - one, table);
-    let (sum, error) = fast_two_sum(V::lit(simd, OFFSET / 2.0), w * p);
+    simd.outline(
+        #[inline(always)]
+        move || {
+            let one = V::lit(simd, 1.0);
+            let centre = V::lit(simd, by_precision::<S, V, _>(4.5, 5.5));
+            let table: &[f64] = by_precision::<S, V, _>(&TAIL_SINGLE, &TAIL_DOUBLE);
+            let w = (a + a) / (a + centre);
+            let p = horner(simd, w - one, table);
+            let (sum, error) = fast_two_sum(V::lit(simd, OFFSET / 2.0), w * p);
 
-    // The quotient by a + C, and the remainder it leaves.
-    let (divisor, divisor_error) = two_sum(a, V::lit(simd, OFFSET));
-    let divisor_low = divisor_error + a_low;
-    let reciprocal = one / divisor;
-    let high = sum * reciprocal;
-    let remainder = high.fma(-divisor, sum) + high.fma(-divisor_low, error);
-    (high, remainder * reciprocal)
+            // The quotient by a + C, and the remainder it leaves.
+            let (divisor, divisor_error) = two_sum(a, V::lit(simd, OFFSET));
+            let divisor_low = divisor_error + a_low;
+            let reciprocal = one / divisor;
+            let high = sum * reciprocal;
+            let remainder = high.fma(-divisor, sum) + high.fma(-divisor_low, error);
+            (high, remainder * reciprocal)
+        },
+    )
 }
 
 /// `e^(-a^2/2)`, and with it the exponent `-a^2/2`, each in two parts; see [`exp_parts`].
@@ -125,31 +130,36 @@ pub fn half_square<S: Token, V: Lanes<S>>(simd: S, a: V) -> (V, V) {
 /// The error function: at most 0.75 ULP where it is subnormal, less elsewhere. -0.0 for -0.0.
 #[inline(always)]
 pub fn erf<S: Token, V: Lanes<S>>(simd: S, x: V) -> V {
-    let zero = V::lit(simd, 0.0);
-    // From 4 (6) on erf is 1.
-    let limit = V::lit(simd, by_precision::<S, V, _>(4.0, 6.0));
-    let size = x.abs();
-    let a = size.simd_gt(limit).select(limit, size);
+    simd.outline(
+        #[inline(always)]
+        move || {
+            let zero = V::lit(simd, 0.0);
+            // From 4 (6) on erf is 1.
+            let limit = V::lit(simd, by_precision::<S, V, _>(4.0, 6.0));
+            let size = x.abs();
+            let a = size.simd_gt(limit).select(limit, size);
 
-    // |x| < 1/2: x (c + x^2 p(x^2)), the product with c carried exactly; its error would underflow
-    // where x is minute.
-    let table: &[f64] = by_precision::<S, V, _>(&ERF_SINGLE, &ERF_DOUBLE);
-    let square = a * a;
-    let minute = a.simd_lt(V::lit(simd, MINUTE));
-    let scaled = a * minute.select(V::lit(simd, 1.0 / MINUTE), V::lit(simd, 1.0));
-    let (c, c_low) = constant(simd, TWO_OVER_SQRT_PI);
-    let (product, error) = two_product(scaled, c);
-    let low = scaled.fma(square.fma(horner(simd, square, table), c_low), error);
-    let near = (product + low) * minute.select(V::lit(simd, MINUTE), V::lit(simd, 1.0));
+            // |x| < 1/2: x (c + x^2 p(x^2)), the product with c carried exactly; its error would underflow
+            // where x is minute.
+            let table: &[f64] = by_precision::<S, V, _>(&ERF_SINGLE, &ERF_DOUBLE);
+            let square = a * a;
+            let minute = a.simd_lt(V::lit(simd, MINUTE));
+            let scaled = a * minute.select(V::lit(simd, 1.0 / MINUTE), V::lit(simd, 1.0));
+            let (c, c_low) = constant(simd, TWO_OVER_SQRT_PI);
+            let (product, error) = two_product(scaled, c);
+            let low = scaled.fma(square.fma(horner(simd, square, table), c_low), error);
+            let near = (product + low) * minute.select(V::lit(simd, MINUTE), V::lit(simd, 1.0));
 
-    // Beyond: 1 - 2 M(sqrt(2) a) e^(-a^2).
-    let (z, z_low) = multiply((a, zero), constant(simd, SQRT_2));
-    let (exponent, exponent_low) = two_product(a, -a);
-    let e = exp_parts(simd, exponent, exponent_low);
-    let two = V::lit(simd, 2.0);
-    let tail = multiply(e, scaled_normal_tail(simd, z, z_low));
-    let (high, error) = fast_two_sum(V::lit(simd, 1.0), -(tail.0 * two));
-    let far = high + (error - tail.1 * two);
+            // Beyond: 1 - 2 M(sqrt(2) a) e^(-a^2).
+            let (z, z_low) = multiply((a, zero), constant(simd, SQRT_2));
+            let (exponent, exponent_low) = two_product(a, -a);
+            let e = exp_parts(simd, exponent, exponent_low);
+            let two = V::lit(simd, 2.0);
+            let tail = multiply(e, scaled_normal_tail(simd, z, z_low));
+            let (high, error) = fast_two_sum(V::lit(simd, 1.0), -(tail.0 * two));
+            let far = high + (error - tail.1 * two);
 
-    a.simd_lt(V::lit(simd, 0.5)).select(near, far).copysign(x)
+            a.simd_lt(V::lit(simd, 0.5)).select(near, far).copysign(x)
+        },
+    )
 }

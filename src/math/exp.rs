@@ -156,18 +156,23 @@ impl<V> Scaled<V> {
     where
         V: Lanes<S>,
     {
-        let bound = V::lit(simd, by_precision::<S, V, _>(195.0, 1460.0));
-        let beyond = x.abs().simd_gt(bound);
-        // A sum of infinite x has no low part, only NaN.
-        let x_low = beyond.select(V::lit(simd, 0.0), x_low);
-        let x = beyond.select(bound.copysign(x), x);
-        let reduced = Reduced::new(simd, x, x_low);
-        let (high, low) = reduced.significand(simd);
-        Self {
-            high,
-            low,
-            exponent: reduced.n,
-        }
+        simd.outline(
+            #[inline(always)]
+            move || {
+                let bound = V::lit(simd, by_precision::<S, V, _>(195.0, 1460.0));
+                let beyond = x.abs().simd_gt(bound);
+                // A sum of infinite x has no low part, only NaN.
+                let x_low = beyond.select(V::lit(simd, 0.0), x_low);
+                let x = beyond.select(bound.copysign(x), x);
+                let reduced = Reduced::new(simd, x, x_low);
+                let (high, low) = reduced.significand(simd);
+                Self {
+                    high,
+                    low,
+                    exponent: reduced.n,
+                }
+            },
+        )
     }
 
     /// The product with a twofold value between `2^-20` and `2^20` in size, of either sign.
@@ -187,23 +192,29 @@ impl<V> Scaled<V> {
     where
         V: Lanes<S>,
     {
-        let least_exponent = by_precision::<S, V, _>(-126.0, -1022.0);
-        let least_normal = by_precision::<S, V, _>(f64::from(f32::MIN_POSITIVE), f64::MIN_POSITIVE);
-        let normal = self.times_power(simd, self.high + self.low);
+        simd.outline(
+            #[inline(always)]
+            move || {
+                let least_exponent = by_precision::<S, V, _>(-126.0, -1022.0);
+                let least_normal =
+                    by_precision::<S, V, _>(f64::from(f32::MIN_POSITIVE), f64::MIN_POSITIVE);
+                let normal = self.times_power(simd, self.high + self.low);
 
-        // A subnormal result ends at a fixed place. Adding 2^(least_exponent - exponent) makes the
-        // significand end there too; the bound keeps the unused lanes' power of two in range.
-        let shift = V::lit(simd, least_exponent) - self.exponent;
-        let shift = shift
-            .simd_lt(V::lit(simd, 100.0))
-            .select(shift, V::lit(simd, 100.0));
-        let unit = power_of_two(simd, shift + magic::<S, V>(simd)).copysign(self.high);
-        let (sum, error) = fast_two_sum(unit, self.high);
-        let fixed = (sum + (error + self.low)) - unit;
-        // -0.0 where a negative one rounds to nothing.
-        let subnormal = self.times_power(simd, fixed).copysign(self.high);
-        let is_subnormal = normal.abs().simd_le(V::lit(simd, least_normal));
-        is_subnormal.select(subnormal, normal)
+                // A subnormal result ends at a fixed place. Adding 2^(least_exponent - exponent) makes the
+                // significand end there too; the bound keeps the unused lanes' power of two in range.
+                let shift = V::lit(simd, least_exponent) - self.exponent;
+                let shift = shift
+                    .simd_lt(V::lit(simd, 100.0))
+                    .select(shift, V::lit(simd, 100.0));
+                let unit = power_of_two(simd, shift + magic::<S, V>(simd)).copysign(self.high);
+                let (sum, error) = fast_two_sum(unit, self.high);
+                let fixed = (sum + (error + self.low)) - unit;
+                // -0.0 where a negative one rounds to nothing.
+                let subnormal = self.times_power(simd, fixed).copysign(self.high);
+                let is_subnormal = normal.abs().simd_le(V::lit(simd, least_normal));
+                is_subnormal.select(subnormal, normal)
+            },
+        )
     }
 
     /// `y (high + low) 2^exponent` for any `y`: two roundings, three where the result is subnormal.
@@ -212,9 +223,14 @@ impl<V> Scaled<V> {
     where
         V: Lanes<S>,
     {
-        let [a, b, c] = self.powers(simd);
-        // If y * a is inexact, then a is so small that the result is 0.
-        (((y * a) * (self.high + self.low)) * b) * c
+        simd.outline(
+            #[inline(always)]
+            move || {
+                let [a, b, c] = self.powers(simd);
+                // If y * a is inexact, then a is so small that the result is 0.
+                (((y * a) * (self.high + self.low)) * b) * c
+            },
+        )
     }
 
     #[inline(always)]
@@ -247,61 +263,89 @@ impl<V> Scaled<V> {
 /// that may itself be that small is [`exp_low`]'s or [`Scaled`]'s. NaN gives NaN.
 #[inline(always)]
 pub fn exp_parts<S: Token, V: Lanes<S>>(simd: S, x: V, x_low: V) -> (V, V) {
-    let zero = V::lit(simd, 0.0);
-    let least = -normal_bound::<S, V>(simd);
-    let below = x.simd_lt(least);
-    let (high, low) = exp_parts_of_normal(simd, below.select(least, x), x_low);
-    (below.select(zero, high), below.select(zero, low))
+    simd.outline(
+        #[inline(always)]
+        move || {
+            let zero = V::lit(simd, 0.0);
+            let least = -normal_bound::<S, V>(simd);
+            let below = x.simd_lt(least);
+            let (high, low) = exp_parts_of_normal(simd, below.select(least, x), x_low);
+            (below.select(zero, high), below.select(zero, low))
+        },
+    )
 }
 
 /// The same where `e^x` is normal: for `x` from -87 to 88 or from -708 to 709.
 #[inline(always)]
 pub fn exp_parts_of_normal<S: Token, V: Lanes<S>>(simd: S, x: V, x_low: V) -> (V, V) {
-    let reduced = Reduced::new(simd, x, x_low);
-    let power = power_of_two(simd, reduced.n_plus_magic);
-    let (high, low) = reduced.significand(simd);
-    let (high, low) = fast_two_sum(high, low);
-    (high * power, low * power)
+    simd.outline(
+        #[inline(always)]
+        move || {
+            let reduced = Reduced::new(simd, x, x_low);
+            let power = power_of_two(simd, reduced.n_plus_magic);
+            let (high, low) = reduced.significand(simd);
+            let (high, low) = fast_two_sum(high, low);
+            (high * power, low * power)
+        },
+    )
 }
 
 /// `e^(x + x_low) - 1 = high + low`, normalised, the error relative to it about `2^-29` (`f32`) or `2^-58` (`f64`)
 /// for every `x` up to 88 or 709, tiny and subnormal ones included. Below -64 or -640 it stays at -1.
 #[inline(always)]
 pub fn expm1_parts<S: Token, V: Lanes<S>>(simd: S, x: V, x_low: V) -> (V, V) {
-    let least = -parts_bound::<S, V>(simd);
-    let below = x.simd_lt(least);
-    let x_low = below.select(V::lit(simd, 0.0), x_low);
-    let reduced = Reduced::new(simd, below.select(least, x), x_low);
-    let power = power_of_two(simd, reduced.n_plus_magic);
-    reduced.minus_one(power, two_sum(power, V::lit(simd, -1.0)))
+    simd.outline(
+        #[inline(always)]
+        move || {
+            let least = -parts_bound::<S, V>(simd);
+            let below = x.simd_lt(least);
+            let x_low = below.select(V::lit(simd, 0.0), x_low);
+            let reduced = Reduced::new(simd, below.select(least, x), x_low);
+            let power = power_of_two(simd, reduced.n_plus_magic);
+            reduced.minus_one(power, two_sum(power, V::lit(simd, -1.0)))
+        },
+    )
 }
 
 /// The same for negative `x`, with less work.
 #[inline(always)]
 pub fn expm1_parts_of_negative<S: Token, V: Lanes<S>>(simd: S, x: V, x_low: V) -> (V, V) {
-    let least = -parts_bound::<S, V>(simd);
-    let below = x.simd_lt(least);
-    let x_low = below.select(V::lit(simd, 0.0), x_low);
-    let reduced = Reduced::new(simd, below.select(least, x), x_low);
-    let power = power_of_two(simd, reduced.n_plus_magic);
-    reduced.minus_one(power, fast_two_sum(V::lit(simd, -1.0), power))
+    simd.outline(
+        #[inline(always)]
+        move || {
+            let least = -parts_bound::<S, V>(simd);
+            let below = x.simd_lt(least);
+            let x_low = below.select(V::lit(simd, 0.0), x_low);
+            let reduced = Reduced::new(simd, below.select(least, x), x_low);
+            let power = power_of_two(simd, reduced.n_plus_magic);
+            reduced.minus_one(power, fast_two_sum(V::lit(simd, -1.0), power))
+        },
+    )
 }
 
 /// `e^x` for every `x`, rounded: at most 0.53 ULP.
 #[inline(always)]
 pub fn exp<S: Token, V: Lanes<S>>(simd: S, x: V) -> V {
-    exp_low(simd, x, V::lit(simd, 0.0))
+    simd.outline(
+        #[inline(always)]
+        move || exp_low(simd, x, V::lit(simd, 0.0)),
+    )
 }
 
 /// `e^(x + x_low)`, `x_low` at most a few ulp of `x`, rounded once: subnormal results, 0 and infinity
 /// as they come.
 #[inline(always)]
 pub fn exp_low<S: Token, V: Lanes<S>>(simd: S, x: V, x_low: V) -> V {
-    if x.abs().simd_lt(normal_bound::<S, V>(simd)).all_true() {
-        exp_normal(simd, x, x_low)
-    } else {
-        Scaled::exp(simd, x, x_low).round(simd)
-    }
+    simd.outline(
+        #[inline(always)]
+        move || {
+            if x.abs().simd_lt(normal_bound::<S, V>(simd)).all_true() {
+                exp_normal(simd, x, x_low)
+            } else {
+                Scaled::exp(simd, x, x_low).round(simd)
+            }
+        },
+    )
 }
 
 /// `e^(x + x_low)` where `|x|` is below [`normal_bound`].
@@ -330,12 +374,17 @@ pub fn times_exp<S: Token, V: Lanes<S>>(simd: S, y: V, x: V) -> V {
 /// `e^x - 1` for every `x`, rounded: at most 0.6 ULP; -0.0 for -0.0.
 #[inline(always)]
 pub fn expm1<S: Token, V: Lanes<S>>(simd: S, x: V) -> V {
-    let (high, low) = expm1_parts(simd, x, V::lit(simd, 0.0));
-    let y = (high + low).copysign(x);
-    // From here on 1 is less than what rounding e^x loses.
-    let above = x.simd_gt(parts_bound::<S, V>(simd));
-    if above.any_true() {
-        return above.select(exp(simd, x), y);
-    }
-    y
+    simd.outline(
+        #[inline(always)]
+        move || {
+            let (high, low) = expm1_parts(simd, x, V::lit(simd, 0.0));
+            let y = (high + low).copysign(x);
+            // From here on 1 is less than what rounding e^x loses.
+            let above = x.simd_gt(parts_bound::<S, V>(simd));
+            if above.any_true() {
+                return above.select(exp(simd, x), y);
+            }
+            y
+        },
+    )
 }

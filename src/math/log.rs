@@ -54,16 +54,21 @@ fn log1p_near_zero<S: Token, V: Lanes<S>>(simd: S, f: V, f_low: V) -> (V, V) {
 /// The error relative to it is about `2^-29` (`f32`) or `2^-58` (`f64`); `high` is not the rounded sum.
 #[inline(always)]
 pub fn log1p_parts<S: Token, V: Lanes<S>>(simd: S, x: V, x_low: V) -> (V, V) {
-    let zero = V::lit(simd, 0.0);
-    let half = V::lit(simd, 0.5);
-    // Above 1/2: log(1 + x) = ln 2 + log(1 + (x - 1) / 2); x - 1 is exact.
-    let large = x.simd_gt(half);
-    let f = large.select(x.fma(half, -half), x);
-    let f_low = large.select(half * x_low, x_low);
-    let (ln2, ln2_low) = ln_2::<S, V>(simd);
-    let (high, low) = log1p_near_zero(simd, f, f_low);
-    let (sum, error) = fast_two_sum(large.select(ln2, zero), high);
-    (sum, low + (error + large.select(ln2_low, zero)))
+    simd.outline(
+        #[inline(always)]
+        move || {
+            let zero = V::lit(simd, 0.0);
+            let half = V::lit(simd, 0.5);
+            // Above 1/2: log(1 + x) = ln 2 + log(1 + (x - 1) / 2); x - 1 is exact.
+            let large = x.simd_gt(half);
+            let f = large.select(x.fma(half, -half), x);
+            let f_low = large.select(half * x_low, x_low);
+            let (ln2, ln2_low) = ln_2::<S, V>(simd);
+            let (high, low) = log1p_near_zero(simd, f, f_low);
+            let (sum, error) = fast_two_sum(large.select(ln2, zero), high);
+            (sum, low + (error + large.select(ln2_low, zero)))
+        },
+    )
 }
 
 /// `log((1 + f + f_low) 2^k)` in parts; `f` as in [`log1p_near_zero`].
@@ -79,45 +84,57 @@ fn log_scaled<S: Token, V: Lanes<S>>(simd: S, f: V, f_low: V, k: V) -> (V, V) {
 /// `log x`, rounded: at most 0.54 ULP. NaN for `x < 0`, `-inf` for 0.
 #[inline(always)]
 pub fn log<S: Token, V: Lanes<S>>(simd: S, x: V) -> V {
-    let zero = V::lit(simd, 0.0);
-    let infinity = V::lit(simd, f64::INFINITY);
-    // A subnormal argument is made normal by 2^PRECISION.
-    let scale = V::lit(simd, (1_u64 << V::PRECISION) as f64);
-    let least_normal = by_precision::<S, V, _>(f64::from(f32::MIN_POSITIVE), f64::MIN_POSITIVE);
-    let subnormal = x.simd_lt(V::lit(simd, least_normal));
-    let shift = subnormal.select(V::lit(simd, -f64::from(V::PRECISION)), zero);
-    let split = Split::new(simd, subnormal.select(x * scale, x));
-    let (high, low) = log_scaled(simd, split.fraction, zero, split.k + shift);
-    let y = high + low;
-    let inside = x.simd_gt(zero) & x.simd_lt(infinity);
-    if inside.all_true() {
-        return y;
-    }
-    // sqrt gives NaN below 0 and infinity at infinity.
-    let limit = x.simd_eq(zero).select(-infinity, x.sqrt());
-    inside.select(y, limit)
+    simd.outline(
+        #[inline(always)]
+        move || {
+            let zero = V::lit(simd, 0.0);
+            let infinity = V::lit(simd, f64::INFINITY);
+            // A subnormal argument is made normal by 2^PRECISION.
+            let scale = V::lit(simd, (1_u64 << V::PRECISION) as f64);
+            let least_normal =
+                by_precision::<S, V, _>(f64::from(f32::MIN_POSITIVE), f64::MIN_POSITIVE);
+            let subnormal = x.simd_lt(V::lit(simd, least_normal));
+            let shift = subnormal.select(V::lit(simd, -f64::from(V::PRECISION)), zero);
+            let split = Split::new(simd, subnormal.select(x * scale, x));
+            let (high, low) = log_scaled(simd, split.fraction, zero, split.k + shift);
+            let y = high + low;
+            let inside = x.simd_gt(zero) & x.simd_lt(infinity);
+            if inside.all_true() {
+                return y;
+            }
+            // sqrt gives NaN below 0 and infinity at infinity.
+            let limit = x.simd_eq(zero).select(-infinity, x.sqrt());
+            inside.select(y, limit)
+        },
+    )
 }
 
 /// `log(x + x_low) = high + low`, normalised, for any `x` from 0 to infinity, `x_low` being what rounding
 /// cut off it; the error is about `2^-29` (`f32`) or `2^-58` (`f64`), relative to it.
 #[inline(always)]
 pub fn log_parts<S: Token, V: Lanes<S>>(simd: S, x: V, x_low: V) -> (V, V) {
-    let zero = V::lit(simd, 0.0);
-    let infinity = V::lit(simd, f64::INFINITY);
-    let scale = V::lit(simd, (1_u64 << V::PRECISION) as f64);
-    let least_normal = by_precision::<S, V, _>(f64::from(f32::MIN_POSITIVE), f64::MIN_POSITIVE);
-    let subnormal = x.simd_lt(V::lit(simd, least_normal));
-    let shift = subnormal.select(V::lit(simd, -f64::from(V::PRECISION)), zero);
-    let split = Split::new(simd, subnormal.select(x * scale, x));
-    // What a large x lost is nothing to it, and its 2^-k may be out of range.
-    let f_low = subnormal.select(x_low * scale, x_low) * split.scale;
-    let moderate = split.k.simd_lt(V::lit(simd, 100.0));
-    let f_low = moderate.select(f_low, zero);
-    let (high, low) = log_scaled(simd, split.fraction, f_low, split.k + shift);
-    let (high, low) = fast_two_sum(high, low);
-    let limit = x.simd_eq(zero).select(-infinity, infinity);
-    let inside = x.simd_gt(zero) & x.simd_lt(infinity);
-    (inside.select(high, limit), inside.select(low, zero))
+    simd.outline(
+        #[inline(always)]
+        move || {
+            let zero = V::lit(simd, 0.0);
+            let infinity = V::lit(simd, f64::INFINITY);
+            let scale = V::lit(simd, (1_u64 << V::PRECISION) as f64);
+            let least_normal =
+                by_precision::<S, V, _>(f64::from(f32::MIN_POSITIVE), f64::MIN_POSITIVE);
+            let subnormal = x.simd_lt(V::lit(simd, least_normal));
+            let shift = subnormal.select(V::lit(simd, -f64::from(V::PRECISION)), zero);
+            let split = Split::new(simd, subnormal.select(x * scale, x));
+            // What a large x lost is nothing to it, and its 2^-k may be out of range.
+            let f_low = subnormal.select(x_low * scale, x_low) * split.scale;
+            let moderate = split.k.simd_lt(V::lit(simd, 100.0));
+            let f_low = moderate.select(f_low, zero);
+            let (high, low) = log_scaled(simd, split.fraction, f_low, split.k + shift);
+            let (high, low) = fast_two_sum(high, low);
+            let limit = x.simd_eq(zero).select(-infinity, infinity);
+            let inside = x.simd_gt(zero) & x.simd_lt(infinity);
+            (inside.select(high, limit), inside.select(low, zero))
+        },
+    )
 }
 
 /// `2 atanh(s) = 2 s + s^3 p(s^2)` for `|s| <= 1/5`: the polynomial at `square = s^2`.
@@ -131,42 +148,53 @@ pub fn atanh_tail<S: Token, V: Lanes<S>>(simd: S, square: V) -> V {
 /// `x < -1`, `-inf` for -1.
 #[inline(always)]
 pub fn log1p<S: Token, V: Lanes<S>>(simd: S, x: V) -> V {
-    let one = V::lit(simd, 1.0);
-    let zero = V::lit(simd, 0.0);
-    let infinity = V::lit(simd, f64::INFINITY);
-    let (u, u_low) = two_sum(one, x);
-    let split = Split::new(simd, u);
-    let near_one = split.k.simd_eq(zero);
-    let f = near_one.select(x, split.fraction);
-    // What 1 + x lost is nothing to a large x, whose 2^-k may be out of range.
-    let moderate = split.k.simd_lt(V::lit(simd, 100.0)) & !near_one;
-    let f_low = moderate.select(u_low * split.scale, zero);
-    let (high, low) = log_scaled(simd, f, f_low, split.k);
-    let y = (high + low).copysign(x);
-    let inside = x.simd_gt(-one) & x.simd_lt(infinity);
-    if inside.all_true() {
-        return y;
-    }
-    // log(inf) = inf; sqrt gives NaN below -1; 1 + x = 0 at -1.
-    let limit = x.simd_eq(-one).select(-infinity, u.sqrt());
-    inside.select(y, limit)
+    simd.outline(
+        #[inline(always)]
+        move || {
+            let one = V::lit(simd, 1.0);
+            let zero = V::lit(simd, 0.0);
+            let infinity = V::lit(simd, f64::INFINITY);
+            let (u, u_low) = two_sum(one, x);
+            let split = Split::new(simd, u);
+            let near_one = split.k.simd_eq(zero);
+            let f = near_one.select(x, split.fraction);
+            // What 1 + x lost is nothing to a large x, whose 2^-k may be out of range.
+            let moderate = split.k.simd_lt(V::lit(simd, 100.0)) & !near_one;
+            let f_low = moderate.select(u_low * split.scale, zero);
+            let (high, low) = log_scaled(simd, f, f_low, split.k);
+            let y = (high + low).copysign(x);
+            let inside = x.simd_gt(-one) & x.simd_lt(infinity);
+            if inside.all_true() {
+                return y;
+            }
+            // log(inf) = inf; sqrt gives NaN below -1; 1 + x = 0 at -1.
+            let limit = x.simd_eq(-one).select(-infinity, u.sqrt());
+            inside.select(y, limit)
+        },
+    )
 }
 
 /// `log(1 + x + x_low)` in parts, as [`log_parts`], for every `x` that is not negative: the error is relative
 /// to the result however small `x` is.
 #[inline(always)]
 pub fn log1p_parts_of_positive<S: Token, V: Lanes<S>>(simd: S, x: V, x_low: V) -> (V, V) {
-    let zero = V::lit(simd, 0.0);
-    let (u, u_low) = two_sum(V::lit(simd, 1.0), x);
-    let split = Split::new(simd, u);
-    let near_one = split.k.simd_eq(zero);
-    let f = near_one.select(x, split.fraction);
-    let moderate = split.k.simd_lt(V::lit(simd, 100.0)) & !near_one;
-    let f_low = near_one.select(x_low, moderate.select((u_low + x_low) * split.scale, zero));
-    let (high, low) = log_scaled(simd, f, f_low, split.k);
-    let (high, low) = fast_two_sum(high, low);
-    let inside = x.simd_lt(V::lit(simd, f64::INFINITY));
-    (inside.select(high, x), inside.select(low, zero))
+    simd.outline(
+        #[inline(always)]
+        move || {
+            let zero = V::lit(simd, 0.0);
+            let (u, u_low) = two_sum(V::lit(simd, 1.0), x);
+            let split = Split::new(simd, u);
+            let near_one = split.k.simd_eq(zero);
+            let f = near_one.select(x, split.fraction);
+            let moderate = split.k.simd_lt(V::lit(simd, 100.0)) & !near_one;
+            let f_low =
+                near_one.select(x_low, moderate.select((u_low + x_low) * split.scale, zero));
+            let (high, low) = log_scaled(simd, f, f_low, split.k);
+            let (high, low) = fast_two_sum(high, low);
+            let inside = x.simd_lt(V::lit(simd, f64::INFINITY));
+            (inside.select(high, x), inside.select(low, zero))
+        },
+    )
 }
 
 /// `u = (1 + fraction) 2^k`, with `1 + fraction` between `sqrt 1/2` and `sqrt 2`.

@@ -28,10 +28,15 @@ pub fn exp_common<S: Token>(simd: S, x: f32x16<S>) -> f32x16<S> {
 /// `e^x`, rounded.
 #[inline(always)]
 pub fn exp<S: Token>(simd: S, x: f32x16<S>) -> f32x16<S> {
-    let y = exp_common(simd, x);
-    let common = x.abs().simd_lt(splat(simd, EXP_COMMON));
-    if common.all_true() {
-        return y;
-    }
-    common.select(y, exp_of_any(simd, x))
+    simd.outline(
+        #[inline(always)]
+        move || {
+            let y = exp_common(simd, x);
+            let common = x.abs().simd_lt(splat(simd, EXP_COMMON));
+            if common.all_true() {
+                return y;
+            }
+            common.select(y, exp_of_any(simd, x))
+        },
+    )
 }

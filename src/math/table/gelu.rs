@@ -15,9 +15,14 @@ pub const GELU_COMMON: f32 = 13.15;
 /// `m` is left smooth enough for pieces up to 2 wide.
 #[inline(always)]
 pub fn gelu<S: Token>(simd: S, x: f32x16<S>) -> f32x16<S> {
-    // Beyond, n is 0.
-    let a = simd.at_most_f32(x.abs(), splat(simd, 14.5));
-    terms(simd, x, a).sum(simd, x.simd_le(splat(simd, -GELU_COMMON)))
+    simd.outline(
+        #[inline(always)]
+        move || {
+            // Beyond, n is 0.
+            let a = simd.at_most_f32(x.abs(), splat(simd, 14.5));
+            terms(simd, x, a).sum(simd, x.simd_le(splat(simd, -GELU_COMMON)))
+        },
+    )
 }
 
 /// [`gelu`] where every lane's `|x|` is below [`GELU_COMMON`].

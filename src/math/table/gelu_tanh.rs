@@ -16,9 +16,14 @@ pub const GELU_TANH_COMMON: f32 = 10.105;
 /// `max(x, 0) + n(|x|)`, `n(a) = -a s(-w) = m(a) e^-w`; `m` is smooth, as for [`gelu`](super::gelu()).
 #[inline(always)]
 pub fn gelu_tanh<S: Token>(simd: S, x: f32x16<S>) -> f32x16<S> {
-    // Beyond, n is 0.
-    let a = simd.at_most_f32(x.abs(), splat(simd, 10.8));
-    terms(simd, x, a).sum(simd, x.simd_le(splat(simd, -GELU_TANH_COMMON)))
+    simd.outline(
+        #[inline(always)]
+        move || {
+            // Beyond, n is 0.
+            let a = simd.at_most_f32(x.abs(), splat(simd, 10.8));
+            terms(simd, x, a).sum(simd, x.simd_le(splat(simd, -GELU_TANH_COMMON)))
+        },
+    )
 }
 
 /// [`gelu_tanh`] where every lane's `|x|` is below [`GELU_TANH_COMMON`].

@@ -14,13 +14,18 @@ pub const SILU_COMMON: f32 = 15.25;
 /// `max(x, 0) + n(|x|)` with `n(a) = -a / (1 + e^a)`.
 #[inline(always)]
 pub fn silu<S: Token>(simd: S, x: f32x16<S>) -> f32x16<S> {
-    let a = x.abs();
-    let bound = splat(simd, SILU_COMMON);
-    // Where the tail rounds to -0.0 it stays that.
-    let zero = splat(simd, -0.0);
-    let near = common(simd, x, simd.at_most_f32(a, bound));
-    let far = x.simd_gt(zero).select(x, zero) + tail(simd, a);
-    a.simd_ge(bound).select(far, near)
+    simd.outline(
+        #[inline(always)]
+        move || {
+            let a = x.abs();
+            let bound = splat(simd, SILU_COMMON);
+            // Where the tail rounds to -0.0 it stays that.
+            let zero = splat(simd, -0.0);
+            let near = common(simd, x, simd.at_most_f32(a, bound));
+            let far = x.simd_gt(zero).select(x, zero) + tail(simd, a);
+            a.simd_ge(bound).select(far, near)
+        },
+    )
 }
 
 /// [`silu`] where every lane's `|x|` is below [`SILU_COMMON`].

@@ -8,16 +8,21 @@ use fearless_simd::prelude::*;
 /// `tanh x`, for every `x`: 0.67 ULP at most on every 101st float.
 #[inline(always)]
 pub fn tanh<S: Token>(simd: S, x: f32x16<S>) -> f32x16<S> {
-    // From 9.02 on the result is 1, which the last tables' polynomials are.
-    let a = simd.at_most_f32(x.abs(), splat(simd, 14.0));
-    let index = Logarithmic::new(a + splat(simd, OFFSET));
-    let r = TABLE.offset(simd, a, index.piece);
-    let q = TABLE.slope(simd, r, index.piece);
-    // tanh a = a + a q on the first piece: relative accuracy down to 0.
-    let c0 = index
-        .first(simd)
-        .select(a, TABLE.constant(simd, index.piece));
-    r.fma(q, c0).copysign(x)
+    simd.outline(
+        #[inline(always)]
+        move || {
+            // From 9.02 on the result is 1, which the last tables' polynomials are.
+            let a = simd.at_most_f32(x.abs(), splat(simd, 14.0));
+            let index = Logarithmic::new(a + splat(simd, OFFSET));
+            let r = TABLE.offset(simd, a, index.piece);
+            let q = TABLE.slope(simd, r, index.piece);
+            // tanh a = a + a q on the first piece: relative accuracy down to 0.
+            let c0 = index
+                .first(simd)
+                .select(a, TABLE.constant(simd, index.piece));
+            r.fma(q, c0).copysign(x)
+        },
+    )
 }
 
 /// Largest error in ULP, in a sample of each piece:
