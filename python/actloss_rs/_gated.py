@@ -25,6 +25,8 @@ def is_dask(x: Any) -> bool:
 
 def as_array(x: Any, argument: str) -> Any:
     """x as an array to be sliced by position, whatever its labels."""
+    if type(x) is np.ndarray:
+        return x
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError(
             f"{argument} is a masked array, and its halves are masked differently; pass two arrays"

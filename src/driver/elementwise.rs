@@ -19,6 +19,9 @@ pub const MAX_INPUTS: usize = 4;
 /// Elements of a block buffer: five of them, of `f64`, fill half a first-level cache.
 const BUFFER: usize = 512;
 
+/// The same for few elements, which take less time than making the larger buffers does.
+const SMALL_BUFFER: usize = 32;
+
 /// Elements that are looked at before they are computed, where a function has a common form: so many
 /// that the test costs little, so few that a rare uncommon one is alone with few others.
 const BLOCK: usize = 128;
@@ -256,11 +259,17 @@ pub unsafe fn run(level: Level, kernels: &Kernels, inputs: &[Strided], output: S
     assert_eq!(inputs.len(), kernels.inputs);
     let mut all = [output; MAX_INPUTS];
     all[..inputs.len()].copy_from_slice(inputs);
-    let call = Call {
+    let mut call = Call {
         level,
         inputs: all,
         output,
     };
+    if n == 1 {
+        // NumPy says 0: what lies beyond the only element is no matter.
+        for operand in call.inputs.iter_mut().chain([&mut call.output]) {
+            operand.stride = operand.dtype.size() as isize;
+        }
+    }
     let piece = |start: usize, n: usize| {
         let call = &call;
         // SAFETY: the piece lies within the operands; see this function's contract.
@@ -308,7 +317,13 @@ impl Call {
             return;
         }
         // SAFETY: passed on.
-        unsafe { self.buffered(arity, kernel, start, n) };
+        unsafe {
+            if n <= SMALL_BUFFER {
+                self.buffered::<T, SMALL_BUFFER>(arity, kernel, start, n);
+            } else {
+                self.buffered::<T, BUFFER>(arity, kernel, start, n);
+            }
+        };
     }
 
     /// Through block buffers. The block is read whole before any of it is written, as the contract of
@@ -316,14 +331,20 @@ impl Call {
     ///
     /// # Safety
     /// As for [`Call::piece`].
-    unsafe fn buffered<T: Real>(&self, arity: usize, kernel: Kernel<T>, start: usize, n: usize) {
-        let mut buffers = [[T::default(); BUFFER]; MAX_INPUTS];
-        let mut result = [T::default(); BUFFER];
+    unsafe fn buffered<T: Real, const SIZE: usize>(
+        &self,
+        arity: usize,
+        kernel: Kernel<T>,
+        start: usize,
+        n: usize,
+    ) {
+        let mut buffers = [[T::default(); SIZE]; MAX_INPUTS];
+        let mut result = [T::default(); SIZE];
         let mut splat_filled = [false; MAX_INPUTS];
         let mut done = 0;
         while done < n {
             let first = start + done;
-            let count = BUFFER.min(n - done);
+            let count = SIZE.min(n - done);
             let mut pointers = [std::ptr::null(); MAX_INPUTS];
             for (k, input) in self.inputs[..arity].iter().enumerate() {
                 pointers[k] = if input.is_slice_of::<T>() {

@@ -9,6 +9,7 @@ use crate::level::Level;
 use crate::loss::{Batch, Labels, Loss, Reduction, Request, Totals};
 use pyo3::exceptions::{PyNotImplementedError, PyRuntimeWarning, PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 /// Elements from which on the GIL is released: less work than that is done sooner than another thread
@@ -143,11 +144,18 @@ impl<'py> Arguments<'py> {
                         self.y_true.dtype.name()
                     )));
                 }
-                let mut kept = self.samples.clone();
-                kept.insert(self.axis, 1);
-                if y_true == self.samples || y_true == kept {
+                let samples = &self.samples[..];
+                let (before, after) = samples.split_at(self.axis);
+                let keeps = y_true.len() == y_pred.len()
+                    && (
+                        &y_true[..self.axis],
+                        y_true[self.axis],
+                        &y_true[self.axis + 1..],
+                    ) == (before, 1, after);
+                if y_true == samples || keeps {
                     return Ok(());
                 }
+                let kept = [before, &[1], after].concat();
                 Err(PyValueError::new_err(format!(
                     "y_true has shape {} but {prediction} has shape {}: with the classes along axis {} the class \
                      ids must have shape {} or {}",
@@ -205,13 +213,15 @@ impl<'py> Arguments<'py> {
     }
 
     /// An array of `y_pred`'s shape, with the class axis moved to the end.
-    fn rows(&self, array: &Array<'py>) -> (Vec<usize>, Vec<isize>) {
-        let mut layout = (array.shape().to_vec(), array.strides().to_vec());
-        if self.labels.along_axis() {
-            layout.0[self.axis..].rotate_left(1);
-            layout.1[self.axis..].rotate_left(1);
+    fn rows<'a>(&self, array: &'a Array<'py>) -> (Cow<'a, [usize]>, Cow<'a, [isize]>) {
+        let (shape, strides) = (array.shape(), array.strides());
+        if !self.labels.along_axis() || self.axis + 1 == shape.len() {
+            return (shape.into(), strides.into());
         }
-        layout
+        let (mut shape, mut strides) = (shape.to_vec(), strides.to_vec());
+        shape[self.axis..].rotate_left(1);
+        strides[self.axis..].rotate_left(1);
+        (shape.into(), strides.into())
     }
 
     /// The batch, with the numbers of an option that has one for each label.

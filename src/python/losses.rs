@@ -17,7 +17,7 @@ use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use std::ops::Sub;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 type Pair<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 
@@ -165,7 +165,7 @@ fn evaluate_loss<'py>(
     reduction: &Bound<'py, PyAny>,
     options: &Bound<'py, PyTuple>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let loss = make_loss(name, options)?;
+    let loss = recent_loss(name, options)?;
     let reduction = parse_reduction(reduction)?;
     Arguments::new(&*loss, y_true, y_pred, sample_weight, None)?.value(py, &*loss, reduction)
 }
@@ -216,6 +216,59 @@ fn negate(values: &OperandMut<'_>) {
         negated,
         "values are contiguous numbers of a computation type"
     );
+}
+
+/// The losses that functions were last called with: most calls repeat the options of one before, and a
+/// small batch is evaluated in the time that it takes to check them.
+static RECENT: Mutex<Vec<Recent>> = Mutex::new(Vec::new());
+
+/// How many are kept.
+const KEPT: usize = 16;
+
+struct Recent {
+    name: &'static str,
+    /// None, bools, ints and floats only, so that the same objects are the same values.
+    options: Vec<Py<PyAny>>,
+    loss: Arc<dyn Loss>,
+}
+
+/// The loss called `name` with these options, from a call before or made anew.
+fn recent_loss(name: &str, options: &Bound<'_, PyTuple>) -> PyResult<Arc<dyn Loss>> {
+    let is_same = |recent: &Recent| {
+        recent.name == name
+            && recent.options.len() == options.len()
+            && options
+                .iter_borrowed()
+                .zip(&recent.options)
+                .all(|(option, kept)| option.is(kept))
+    };
+    // Never waits: no Python code runs while the lock is held, but another thread may have it.
+    if let Ok(recent) = RECENT.try_lock()
+        && let Some(found) = recent.iter().find(|recent| is_same(recent))
+    {
+        return Ok(Arc::clone(&found.loss));
+    }
+    let loss: Arc<dyn Loss> = Arc::from(make_loss(name, options)?);
+    let is_fixed = |option: Borrowed<'_, '_, PyAny>| {
+        option.is_none()
+            || option.is_exact_instance_of::<PyBool>()
+            || option.is_exact_instance_of::<PyInt>()
+            || option.is_exact_instance_of::<PyFloat>()
+    };
+    if options.iter_borrowed().all(is_fixed) {
+        let entry = Recent {
+            name: loss.name(),
+            options: options.iter().map(Bound::unbind).collect(),
+            loss: Arc::clone(&loss),
+        };
+        if let Ok(mut recent) = RECENT.try_lock() {
+            // Numbers made for a call never come back: the latest take the place of each other.
+            let place = recent.len().min(KEPT - 1);
+            recent.truncate(place);
+            recent.push(entry);
+        }
+    }
+    Ok(loss)
 }
 
 fn make_loss(name: &str, options: &Bound<'_, PyTuple>) -> PyResult<Box<dyn Loss>> {

@@ -238,11 +238,12 @@ impl<S: Token> Pass<'_, S> {
             },
         )?;
         refused.into_result()?;
-        let mut totals = Totals::new();
-        for worker in &workers {
-            totals.merge(&worker.totals);
-        }
-        Ok(totals)
+        let mut totals = workers.into_iter().map(|worker| worker.totals);
+        let first = totals.next().unwrap_or_default();
+        Ok(totals.fold(first, |mut sum, other| {
+            sum.merge(&other);
+            sum
+        }))
     }
 
     /// Evaluate a range of samples.

@@ -94,9 +94,10 @@ impl FixedPoint {
             }
         }
         let top = magnitude.iter().rposition(|&limb| limb != 0)?;
+        let last = magnitude.iter().position(|&limb| limb != 0)?;
         let leading_zeros = magnitude[top].leading_zeros();
         let mut fraction = [0; LIMBS];
-        for (k, limb) in fraction[..=top].iter_mut().enumerate() {
+        for (k, limb) in fraction[..=top - last].iter_mut().enumerate() {
             let here = magnitude[top - k];
             let below = if k < top { magnitude[top - k - 1] } else { 0 };
             let pair = (u128::from(here) << 64) | u128::from(below);

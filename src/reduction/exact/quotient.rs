@@ -82,7 +82,9 @@ fn short_quotient(dividend: &Normalised, divisor: &Normalised, negative: bool) -
     let digit = f[0] >= d;
     let rest = if digit { f[0] - d } else { f[0] };
     let next = (u128::from(rest) << 64) | u128::from(f[1]);
-    let (quotient, remainder) = ((next / u128::from(d)) as u64, next % u128::from(d));
+    // The rest is less than the divisor, so the quotient has one limb.
+    let quotient = (next / u128::from(d)) as u64;
+    let remainder = next - u128::from(quotient) * u128::from(d);
     let inexact = remainder != 0 || f[2..].iter().any(|&limb| limb != 0);
     let exponent = dividend.exponent - divisor.exponent;
     if digit {
