@@ -8,6 +8,9 @@ use actloss_rs::dtype::{Dtype, Real};
 use actloss_rs::level::Level;
 use actloss_rs::loss::{Batch, Definition, LOSSES, Labels, Loss, OptionValue, Reduction, Request};
 
+/// Losses whose labels are signs: -1 or 0, and 1.
+const HARD_LABELS: [&str; 3] = ["hinge", "squared_hinge", "soft_margin"];
+
 const CLASSES: [usize; 4] = [2, 10, 100, 1003];
 
 pub fn digests(level: Level, found: &mut Digests) {
@@ -54,7 +57,12 @@ fn of_type<T: Real>(
             })
             .map(T::from_f64)
             .collect();
-        let y_true: Vec<T> = (0..n).map(|_| T::from_f64(random.uniform())).collect();
+        let hard = HARD_LABELS.contains(&definition.name);
+        let label = |u: f64| if hard { u.round() } else { u };
+        let y_true: Vec<T> = (0..n)
+            .map(|_| T::from_f64(label(random.uniform())))
+            .collect();
+        let parameter: Vec<T> = (0..n).map(|_| T::from_f64(random.uniform())).collect();
         let ids: Vec<f64> = (0..samples)
             .map(|_| (random.uniform() * classes as f64).floor())
             .collect();
@@ -66,7 +74,7 @@ fn of_type<T: Real>(
                 _ => Operand::from_slice(&y_true),
             },
             y_pred: Operand::from_slice(&y_pred),
-            parameter: None,
+            parameter: loss.operand().map(|_| Operand::from_slice(&parameter)),
             sample_weight: Some(Operand::from_slice(&weights)),
             classes: if elements { 1 } else { classes },
             double: T::DTYPE == Dtype::Float64,
@@ -82,12 +90,14 @@ fn of_type<T: Real>(
         let totals = loss.evaluate(level, &batch, request, &|| true);
         let totals = totals.unwrap_or_else(|error| panic!("{}: {error:?}", definition.name));
         let (mut slope, mut hessian) = (new(n), new(n));
-        let request = Request::GradientHessian {
-            gradient: target(&mut slope),
-            hessian: target(&mut hessian),
-        };
-        // Losses without structure by element have none, and leave both zero.
-        let _ = loss.evaluate(level, &batch, request, &|| true);
+        if loss.has_hessian() {
+            let request = Request::GradientHessian {
+                gradient: target(&mut slope),
+                hessian: target(&mut hessian),
+            };
+            let result = loss.evaluate(level, &batch, request, &|| true);
+            result.unwrap_or_else(|error| panic!("{}: {error:?}", definition.name));
+        }
         let mut digest = Digest::default();
         for number in [&values, &gradient, &slope, &hessian].into_iter().flatten() {
             digest.add(number.to_f64());
