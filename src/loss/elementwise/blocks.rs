@@ -104,27 +104,23 @@ pub(super) fn load<'b, S: Token, T: Real>(
     buffer
 }
 
-/// The first element of a block that is `bad`, which NaN must not be.
+/// The first element of a block of which `bad` counts anything, which it must not of NaN.
 fn first<S: Token, T: Real>(
     simd: S,
     argument: Argument,
     start: usize,
     block: &[T],
-    bad: impl Fn(T) -> bool,
+    bad: impl Fn(T) -> u32,
     found: impl Fn(f64) -> Found,
 ) -> Option<Refusal> {
     let count = simd.vectorize(
         #[inline(always)]
-        || {
-            block
-                .iter()
-                .fold(0_u32, |count, &value| count + u32::from(bad(value)))
-        },
+        || block.iter().fold(0_u32, |count, &value| count + bad(value)),
     );
     if count == 0 {
         return None;
     }
-    let position = block.iter().position(|&value| bad(value))?;
+    let position = block.iter().position(|&value| bad(value) > 0)?;
     Some(Refusal {
         argument,
         position: start + position,
@@ -154,7 +150,7 @@ pub(super) fn outside<S: Token, T: Real>(
             start,
             block,
             #[inline(always)]
-            |value| (value < zero) | (value > one),
+            |value| u32::from(value < zero) + u32::from(value > one),
             Found::OutsideUnitInterval,
         ),
         Domain::NotNegative => first(
@@ -163,7 +159,7 @@ pub(super) fn outside<S: Token, T: Real>(
             start,
             block,
             #[inline(always)]
-            |value| value < zero,
+            |value| u32::from(value < zero),
             Found::Negative,
         ),
         Domain::AboveMinusOne => first(
@@ -172,7 +168,7 @@ pub(super) fn outside<S: Token, T: Real>(
             start,
             block,
             #[inline(always)]
-            |value| value <= minus_one,
+            |value| u32::from(value <= minus_one),
             Found::NotAboveMinusOne,
         ),
         Domain::Signs => first(
@@ -181,12 +177,13 @@ pub(super) fn outside<S: Token, T: Real>(
             start,
             block,
             #[inline(always)]
-            // Less or greater, so that NaN passes.
+            // Less and greater, so that NaN passes: what lies between is on two sides at once.
             |value| {
-                (value < minus_one)
-                    | (value > one)
-                    | ((value > minus_one) & (value < zero))
-                    | ((value > zero) & (value < one))
+                let between = |low: T, high: T| u32::from(value > low) * u32::from(value < high);
+                u32::from(value < minus_one)
+                    + between(minus_one, zero)
+                    + between(zero, one)
+                    + u32::from(value > one)
             },
             Found::NotASign,
         ),
