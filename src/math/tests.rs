@@ -1,7 +1,7 @@
 //! The kernels against correctly rounded references, on sampled inputs and on every level.
 
 use super::exp::{Scaled, exp, exp_low, exp_parts, expm1};
-use super::log::{log, log1p};
+use super::log::{log, log1p, log1p_parts_of_positive};
 use crate::lanes::{Lanes, Token};
 use crate::level::{Level, OnLevel};
 use fearless_simd::prelude::*;
@@ -38,6 +38,14 @@ kernel!(ExpTimes, 2, |simd, [x, y]| Scaled::exp(
 kernel!(Expm1, 1, |simd, [x]| expm1(simd, x));
 kernel!(Log, 1, |simd, [x]| log(simd, x));
 kernel!(Log1p, 1, |simd, [x]| log1p(simd, x));
+kernel!(Log1pHigh, 2, |simd, [x, x_low]| log1p_parts_of_positive(
+    simd, x, x_low
+)
+.0);
+kernel!(Log1pRest, 2, |simd, [x, x_low]| log1p_parts_of_positive(
+    simd, x, x_low
+)
+.1);
 
 macro_rules! on_lanes {
     ($evaluate:ident, $run:ident, $float:ty, $vector:ident, $lanes:literal) => {
@@ -229,6 +237,27 @@ fn log_is_accurate() {
 fn log1p_is_accurate() {
     check_f32::<Log1p>(core_math::log1p, 0.58);
     check_f64::<Log1p>(core_math::log1p);
+}
+
+#[test]
+fn log1p_of_a_positive_sum_in_parts() {
+    let inputs: Vec<_> = samples_f32()
+        .into_iter()
+        .filter(|[x]| *x >= 0.0 && x.is_finite())
+        .map(|[x]| [x, (x.next_up() - x) * 0.37])
+        .collect();
+    let high = evaluate_f32::<Log1pHigh, 2>(&inputs);
+    let rest = evaluate_f32::<Log1pRest, 2>(&inputs);
+    for (i, [x, x_low]) in inputs.iter().enumerate() {
+        let exact = core_math::log1p(f64::from(*x) + f64::from(*x_low));
+        let sum = f64::from(high[i]) + f64::from(rest[i]);
+        // The low part may be subnormal.
+        let bound = exact * 2.0_f64.powi(-27) + 2.0_f64.powi(-149);
+        assert!((sum - exact).abs() <= bound, "{x} {x_low}: {sum} {exact}");
+    }
+    assert!(inputs.len() > 1000);
+    let infinite = evaluate_f32::<Log1pHigh, 2>(&[[f32::INFINITY, 0.0]]);
+    assert_eq!(infinite, [f32::INFINITY]);
 }
 
 /// The low part of the argument counts, and the parts hold twice the precision.

@@ -7,6 +7,8 @@
 mod blocks;
 mod computed;
 mod pass;
+#[cfg(test)]
+mod tests;
 
 use super::Loss;
 use super::call::{Batch, Labels, LossError, Request};
