@@ -74,6 +74,33 @@ def test_a_column_against_a_vector(name):
         assert str(pred) in text
 
 
+def test_labels_of_the_other_loss_are_sent_there():
+    logits = np.zeros((4, 3))
+    for ids in ([0, 1, 2, 0], [[0], [1], [2], [0]]):
+        text = refuse(ValueError, "categorical_crossentropy", ids, logits, from_logits=True)
+        assert "sparse_categorical_crossentropy" in text
+    text = refuse(
+        ValueError, "sparse_categorical_crossentropy", np.eye(4, 3, dtype=int), logits, from_logits=True
+    )
+    assert text.endswith("one-hot labels are for categorical_crossentropy")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected", "found"),
+    [
+        ({"from_logits": 1}, "bool", "1"),
+        ({"from_logits": "yes"}, "bool", "str"),
+        ({"ignore_class": 1.5}, "integer", "1.5"),
+        ({"class_weight": {0: 1.0}}, "array", "dict"),
+        ({"label_smoothing": None}, "number", "None"),
+    ],
+)
+def test_options_of_a_wrong_type(options, expected, found):
+    text = refuse(TypeError, "sparse_categorical_crossentropy", [0], [[0.5, 0.5]], **options)
+    for named in (*options, expected, found):
+        assert named in text
+
+
 @pytest.mark.parametrize("shape", [(3,), (4, 3), (4, 2), (1, 4), ()])
 def test_shapes_of_class_ids(shape):
     text = refuse(ValueError, "sparse_categorical_crossentropy", np.zeros(shape, int), np.full((4, 3), 0.5))

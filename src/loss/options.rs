@@ -261,7 +261,11 @@ pub(crate) fn read<T: OptionType>(
 ) -> Result<T, OptionError> {
     value.and_then(T::from_value).ok_or_else(|| OptionError {
         name,
-        message: format!("must be {}", T::EXPECTED),
+        message: format!(
+            "must be {}, got {}",
+            T::EXPECTED,
+            value.unwrap_or(&OptionValue::None)
+        ),
         wrong_type: true,
     })
 }

@@ -128,7 +128,10 @@ impl<'py> Arguments<'py> {
                     "y_true has shape {} but {prediction} has shape {}{}",
                     tuple(y_true),
                     tuple(y_pred),
-                    if column(y_true, y_pred) {
+                    if self.labels == Labels::Distribution && self.are_class_ids(y_true) {
+                        "; they must be equal, a probability for each class: class ids are for \
+                         sparse_categorical_crossentropy"
+                    } else if column(y_true, y_pred) {
                         ": a vector against a column, which NumPy would broadcast to a matrix; reshape \
                          one of them, as with .ravel()"
                     } else {
@@ -144,29 +147,36 @@ impl<'py> Arguments<'py> {
                         self.y_true.dtype.name()
                     )));
                 }
-                let samples = &self.samples[..];
-                let (before, after) = samples.split_at(self.axis);
-                let keeps = y_true.len() == y_pred.len()
-                    && (
-                        &y_true[..self.axis],
-                        y_true[self.axis],
-                        &y_true[self.axis + 1..],
-                    ) == (before, 1, after);
-                if y_true == samples || keeps {
+                if self.are_class_ids(y_true) {
                     return Ok(());
                 }
-                let kept = [before, &[1], after].concat();
                 Err(PyValueError::new_err(format!(
                     "y_true has shape {} but {prediction} has shape {}: with the classes along axis {} the class \
-                     ids must have shape {} or {}",
+                     ids must have shape {} or {}{}",
                     tuple(y_true),
                     tuple(y_pred),
                     self.axis,
                     tuple(&self.samples),
-                    tuple(&kept),
+                    tuple(&self.samples_with_axis()),
+                    if y_true == y_pred {
+                        "; one-hot labels are for categorical_crossentropy"
+                    } else {
+                        ""
+                    },
                 )))
             }
         }
+    }
+
+    /// Whether `shape` is that of one class id a sample.
+    fn are_class_ids(&self, shape: &[usize]) -> bool {
+        shape == self.samples || shape == self.samples_with_axis()
+    }
+
+    /// The shape of the samples with length 1 along the classes.
+    fn samples_with_axis(&self) -> Vec<usize> {
+        let (before, after) = self.samples.split_at(self.axis);
+        [before, &[1], after].concat()
     }
 
     /// The further operand has a number for each element, or one for several.

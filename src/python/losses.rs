@@ -320,7 +320,12 @@ fn option_from_python(value: &Bound<'_, PyAny>, name: &str) -> PyResult<OptionVa
     let array = asarray(value)?;
     let kind: String = array.getattr("dtype")?.getattr("kind")?.extract()?;
     let rank: usize = array.getattr("ndim")?.extract()?;
-    let named_type = || format!("{name} must be a number, got {}", value.get_type());
+    let unsuitable = || match value.get_type().name() {
+        Ok(found) => PyTypeError::new_err(format!(
+            "{name} cannot be of type {found}: options are bools, numbers or arrays of one number for each class"
+        )),
+        Err(error) => error,
+    };
     match (kind.as_str(), rank) {
         ("b" | "i" | "u" | "f", 0) => option_from_python(&array.call_method0("item")?, name),
         ("V", 0) => Ok(OptionValue::Float(
@@ -329,14 +334,14 @@ fn option_from_python(value: &Bound<'_, PyAny>, name: &str) -> PyResult<OptionVa
         ("b" | "i" | "u" | "f" | "V", 1) => {
             let numbers = array
                 .call_method1("astype", ("f8",))
-                .map_err(|_| PyTypeError::new_err(named_type()))?
+                .map_err(|_| unsuitable())?
                 .call_method0("tolist")?;
             Ok(OptionValue::Floats(numbers.extract()?))
         }
         ("b" | "i" | "u" | "f", rank) => Err(PyValueError::new_err(format!(
             "{name} must be one-dimensional, got {rank} dimensions"
         ))),
-        _ => Err(PyTypeError::new_err(named_type())),
+        _ => Err(unsuitable()),
     }
 }
 
