@@ -76,7 +76,11 @@ def package_stub(package: ModuleType) -> str:
         if isinstance(value, ModuleType):
             lines.append(f"from . import {name} as {name}")
             continue
-        origins = [module.__name__ for module in submodules if name in getattr(module, "__all__", ())]
+        origins = [
+            module.__name__
+            for module in submodules
+            if name in getattr(module, "__all__", ()) and getattr(module, name) is value
+        ]
         origin = next(
             origin for origin in origins if origin.startswith("actloss_rs.") and ".backward" not in origin
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from inputs import UFUNCS, function
@@ -42,7 +44,18 @@ def test_dask_elementwise(name):
     dask = pytest.importorskip("dask.array")
     lazy = function(name)(dask.from_array(X, chunks=(2, 3)))
     assert isinstance(lazy, dask.Array)
-    np.testing.assert_array_equal(lazy.compute(scheduler="synchronous"), function(name)(X))
+    # As a cluster does it: what computes is pickled.
+    sent = pickle.loads(pickle.dumps(lazy))
+    np.testing.assert_array_equal(sent.compute(scheduler="synchronous"), function(name)(X))
+
+
+@EACH
+def test_dask_derivatives(name):
+    dask = pytest.importorskip("dask.array")
+    lazy = function(name, al.backward)(dask.ones(X.shape, chunks=(2, 3)), dask.from_array(X, chunks=(2, 3)))
+    sent = pickle.loads(pickle.dumps(lazy))
+    expected = function(name, al.backward)(np.ones(X.shape), X)
+    np.testing.assert_array_equal(sent.compute(scheduler="synchronous"), expected)
 
 
 @ROWS
@@ -50,6 +63,7 @@ def test_dask_elementwise(name):
 def test_dask_along_an_axis(name, axis):
     dask = pytest.importorskip("dask.array")
     lazy = getattr(al, name)(dask.from_array(X, chunks=X.shape), axis=axis)
+    lazy = pickle.loads(pickle.dumps(lazy))
     np.testing.assert_array_equal(np.asarray(lazy), getattr(al, name)(X, axis=axis))
 
 

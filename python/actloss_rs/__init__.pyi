@@ -1,16 +1,15 @@
 # Written by scripts/write_stubs.py from the definitions: do not edit.
 from actloss_rs._core import __version__ as __version__
-from actloss_rs._core import geglu as geglu
 from actloss_rs._core import get_num_threads as get_num_threads
-from actloss_rs._core import glu as glu
 from actloss_rs._core import set_num_threads as set_num_threads
-from actloss_rs._core import swiglu as swiglu
 from actloss_rs.activations import celu as celu
 from actloss_rs.activations import elu as elu
 from actloss_rs.activations import erf as erf
 from actloss_rs.activations import exp as exp
 from actloss_rs.activations import expm1 as expm1
+from actloss_rs.activations import geglu as geglu
 from actloss_rs.activations import gelu as gelu
+from actloss_rs.activations import glu as glu
 from actloss_rs.activations import hard_shrink as hard_shrink
 from actloss_rs.activations import hard_sigmoid as hard_sigmoid
 from actloss_rs.activations import hard_silu as hard_silu
@@ -37,6 +36,7 @@ from actloss_rs.activations import sparse_plus as sparse_plus
 from actloss_rs.activations import sparse_sigmoid as sparse_sigmoid
 from actloss_rs.activations import sparsemax as sparsemax
 from actloss_rs.activations import squareplus as squareplus
+from actloss_rs.activations import swiglu as swiglu
 from actloss_rs.activations import swish as swish
 from actloss_rs.activations import tanh as tanh
 from actloss_rs.activations import tanh_shrink as tanh_shrink

@@ -18,38 +18,104 @@ __all__ = [
     "backward_axis_functions",
     "backward_normalizations",
     "backward_ufuncs",
+    "celu",
+    "celu_backward",
+    "elu",
+    "elu_backward",
     "evaluate_loss",
     "geglu",
     "geglu_backward_a",
     "geglu_backward_b",
+    "gelu",
+    "gelu_backward",
+    "gelu_tanh",
+    "gelu_tanh_backward",
     "get_num_threads",
     "glu",
     "glu_backward_a",
     "glu_backward_b",
+    "hard_shrink",
+    "hard_shrink_backward",
+    "hard_sigmoid",
+    "hard_sigmoid_backward",
+    "hard_tanh",
+    "hard_tanh_backward",
     "label_log_probabilities",
     "label_ranks",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "log_softmax",
+    "logsumexp",
     "losses",
     "normalizations",
     "parameters",
+    "prelu",
+    "prelu_backward",
     "set_num_threads",
+    "soft_shrink",
+    "soft_shrink_backward",
+    "softmax",
+    "softmin",
+    "softplus",
+    "softplus_backward",
+    "sparsemax",
+    "squareplus",
+    "squareplus_backward",
     "swiglu",
     "swiglu_backward_a",
     "swiglu_backward_b",
+    "threshold",
+    "threshold_backward",
+    "thresholded_relu",
+    "thresholded_relu_backward",
     "ufuncs",
 ]
 
 __version__: str
 SIMD_LEVEL: str
 _panics: np.ufunc
-glu: np.ufunc
-glu_backward_a: np.ufunc
-glu_backward_b: np.ufunc
-swiglu: np.ufunc
-swiglu_backward_a: np.ufunc
-swiglu_backward_b: np.ufunc
+celu: np.ufunc
+celu_backward: np.ufunc
+elu: np.ufunc
+elu_backward: np.ufunc
 geglu: np.ufunc
 geglu_backward_a: np.ufunc
 geglu_backward_b: np.ufunc
+gelu: np.ufunc
+gelu_backward: np.ufunc
+gelu_tanh: np.ufunc
+gelu_tanh_backward: np.ufunc
+glu: np.ufunc
+glu_backward_a: np.ufunc
+glu_backward_b: np.ufunc
+hard_shrink: np.ufunc
+hard_shrink_backward: np.ufunc
+hard_sigmoid: np.ufunc
+hard_sigmoid_backward: np.ufunc
+hard_tanh: np.ufunc
+hard_tanh_backward: np.ufunc
+leaky_relu: np.ufunc
+leaky_relu_backward: np.ufunc
+log_softmax: np.ufunc
+logsumexp: np.ufunc
+prelu: np.ufunc
+prelu_backward: np.ufunc
+soft_shrink: np.ufunc
+soft_shrink_backward: np.ufunc
+softmax: np.ufunc
+softmin: np.ufunc
+softplus: np.ufunc
+softplus_backward: np.ufunc
+sparsemax: np.ufunc
+squareplus: np.ufunc
+squareplus_backward: np.ufunc
+swiglu: np.ufunc
+swiglu_backward_a: np.ufunc
+swiglu_backward_b: np.ufunc
+threshold: np.ufunc
+threshold_backward: np.ufunc
+thresholded_relu: np.ufunc
+thresholded_relu_backward: np.ufunc
 ufuncs: dict[str, np.ufunc]
 axis_functions: dict[str, Callable[..., Any]]
 backward_axis_functions: dict[str, Callable[..., Any]]

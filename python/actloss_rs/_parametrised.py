@@ -24,13 +24,16 @@ def weak(parameter: Any, x: Any, *others: Any) -> Any:
 
 
 def over_ufunc(
-    ufunc: np.ufunc, module: str, arrays: Sequence[str], parameters: Sequence[tuple[str, float | None]]
+    name: str,
+    ufunc: np.ufunc,
+    module: str,
+    arrays: Sequence[str],
+    parameters: Sequence[tuple[str, float | None]],
 ) -> Callable[..., Any]:
     """``name(*arrays, parameter=default, ..., **ufunc_keywords)``, with a signature of its own.
 
     Written as source, as `dataclasses` does it, so that a call costs one Python frame.
     """
-    name = ufunc.__name__
     operands = ", ".join(arrays)
     defaults = ", ".join(
         parameter if default is None else f"{parameter}={default!r}" for parameter, default in parameters

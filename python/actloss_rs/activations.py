@@ -15,7 +15,7 @@ from actloss_rs._parametrised import over_ufunc as _over_ufunc
 
 # Both forms of GELU are ufuncs of their own; the public function chooses.
 _made = {
-    name: _over_ufunc(ufunc, "actloss_rs", ["x"], _parameters[name]) if _parameters[name] else ufunc
+    name: _over_ufunc(name, ufunc, "actloss_rs", ["x"], _parameters[name]) if _parameters[name] else ufunc
     for name, ufunc in _ufuncs.items()
     if name not in ("gelu", "gelu_tanh")
 }

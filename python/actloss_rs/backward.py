@@ -11,7 +11,7 @@ from actloss_rs._parametrised import over_ufunc as _over_ufunc
 from actloss_rs.activations import _aliases
 
 _made = {
-    name: _over_ufunc(ufunc, "actloss_rs.backward", ["dy", "x"], _parameters[name])
+    name: _over_ufunc(name, ufunc, "actloss_rs.backward", ["dy", "x"], _parameters[name])
     if _parameters[name]
     else ufunc
     for name, ufunc in _ufuncs.items()

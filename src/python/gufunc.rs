@@ -12,10 +12,11 @@ use crate::reduction::softmax::{Rows, log_softmax, logsumexp, softmax, softmin};
 use crate::reduction::sparsemax::sparsemax;
 use numpy::npyffi::npy_intp;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 use std::ffi::{c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+const MODULE: &str = "actloss_rs._core";
 
 /// A loop: the function and the type of its operands.
 struct Loop {
@@ -82,44 +83,40 @@ unsafe extern "C" fn shim(
     }
 }
 
-/// The gufuncs, made when one is first needed.
-fn gufuncs(py: Python<'_>) -> PyResult<&Bound<'_, PyDict>> {
-    static GUFUNCS: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
-    let gufuncs = GUFUNCS.get_or_try_init(py, || {
-        let bfloat16 = bfloat16(py)?;
-        let gufuncs = PyDict::new(py);
-        for (name, kernel, reduces) in [
-            (
-                "softmax",
-                softmax as fn(Rows, &Operand<'_>, &OperandMut<'_>),
-                false,
-            ),
-            ("softmin", softmin, false),
-            ("sparsemax", sparsemax, false),
-            ("log_softmax", log_softmax, false),
-            ("logsumexp", logsumexp, true),
-        ] {
-            let declaration = Declaration {
-                name,
-                module: "actloss_rs",
-                doc: "See the function of this name in actloss_rs.",
-                inputs: 1,
-                signature: Some(if reduces { "(n)->()" } else { "(n)->(n)" }),
-                shim,
-            };
-            let gufunc = declaration.make(py, bfloat16, |dtypes| {
-                Box::into_raw(Box::new(Loop {
-                    kernel,
-                    reduces,
-                    dtype: dtypes[0],
-                }))
-                .cast()
-            })?;
-            gufuncs.set_item(name, gufunc)?;
-        }
-        PyResult::Ok(gufuncs.unbind())
-    })?;
-    Ok(gufuncs.bind(py))
+/// Add the gufuncs. Dask sends one by its name to the process that calls it, which finds it here.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    let bfloat16 = bfloat16(py)?;
+    for (name, kernel, reduces) in [
+        (
+            "softmax",
+            softmax as fn(Rows, &Operand<'_>, &OperandMut<'_>),
+            false,
+        ),
+        ("softmin", softmin, false),
+        ("sparsemax", sparsemax, false),
+        ("log_softmax", log_softmax, false),
+        ("logsumexp", logsumexp, true),
+    ] {
+        let declaration = Declaration {
+            name,
+            module: MODULE,
+            doc: "See the function of this name in actloss_rs.",
+            inputs: 1,
+            signature: Some(if reduces { "(n)->()" } else { "(n)->(n)" }),
+            shim,
+        };
+        let gufunc = declaration.make(py, bfloat16, |dtypes| {
+            Box::into_raw(Box::new(Loop {
+                kernel,
+                reduces,
+                dtype: dtypes[0],
+            }))
+            .cast()
+        })?;
+        module.add(name, gufunc)?;
+    }
+    Ok(())
 }
 
 /// Call the gufunc `name` on an object that will dispatch it. `reduces` says with which `keepdims`.
@@ -139,6 +136,7 @@ pub(super) fn call<'py>(
     if reduces == Some(true) {
         keywords.set_item("keepdims", true)?;
     }
-    let gufunc = gufuncs(py)?.as_any().get_item(name)?;
-    gufunc.call((x,), Some(&keywords))
+    py.import(MODULE)?
+        .getattr(name)?
+        .call((x,), Some(&keywords))
 }

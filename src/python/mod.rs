@@ -29,6 +29,7 @@ fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     axis_functions::register(module)?;
     threads::register(module)?;
     ufunc::register(module)?;
+    gufunc::register(module)?;
     losses::register(module)?;
     decision::register(module)?;
     rank::register(module)?;

@@ -294,13 +294,35 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         backward,
     } in ACTIVATIONS
     {
-        let ufunc = build(py, name, "actloss_rs", doc, *value, bfloat16)?;
-        values.set_item(name, ufunc)?;
-        let doc = format!(
+        let backward_doc = format!(
             "The gradient of ``{name}`` with respect to x: ``dy`` times the derivative at ``x``."
         );
-        let ufunc = build(py, name, "actloss_rs.backward", &doc, *backward, bfloat16)?;
-        backwards.set_item(name, ufunc)?;
+        // A ufunc pickles by the name it is found under, and Dask sends it so. Where the public name is a
+        // function over it, because of parameters or of two forms, it is found here.
+        let is_public = own.is_empty() && !name.starts_with("gelu");
+        let (of_value, of_backward) = if is_public {
+            let of_value = build(py, name, "actloss_rs", doc, *value, bfloat16)?;
+            let place = "actloss_rs.backward";
+            let of_backward = build(py, name, place, &backward_doc, *backward, bfloat16)?;
+            (of_value, of_backward)
+        } else {
+            let place = "actloss_rs._core";
+            let of_value = build(py, name, place, doc, *value, bfloat16)?;
+            module.add(*name, &of_value)?;
+            let backward_name = format!("{name}_backward");
+            let of_backward = build(
+                py,
+                &backward_name,
+                place,
+                &backward_doc,
+                *backward,
+                bfloat16,
+            )?;
+            module.add(&*backward_name, &of_backward)?;
+            (of_value, of_backward)
+        };
+        values.set_item(name, of_value)?;
+        backwards.set_item(name, of_backward)?;
         let defaults: Vec<(&str, Option<f64>)> = own.iter().map(|p| (p.name, p.default)).collect();
         parameters.set_item(name, defaults)?;
     }
