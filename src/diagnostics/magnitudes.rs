@@ -4,9 +4,11 @@
 //! inside, `f64` outside of it go to the outermost bins. Four tables take turns, so that equal neighbours
 //! do not wait for each other.
 
+use super::finite::Sums;
 use crate::dtype::Real;
 use crate::lanes::Token;
-use crate::reduction::exact::ExactSum;
+use fearless_simd::prelude::*;
+use fearless_simd::{SimdFloatElement, f32x16, f64x8};
 
 /// Number of bins: bin `b` has the elements with sign `b / 256` and biased exponent `b % 256`. Exponent
 /// 0 is of zeros and `f32` subnormals, 255 of infinities and NaN.
@@ -24,12 +26,16 @@ pub struct Magnitudes {
 }
 
 /// A compute type that can be counted and summed.
-pub(super) trait HasExponent: Real {
+pub(super) trait HasExponent: Real + SimdFloatElement {
     /// The bin of an element.
     fn bin(self) -> usize;
 
-    /// Add the values to an exact sum.
-    fn add_to<S: Token>(sum: &mut ExactSum, simd: S, values: &[Self]);
+    /// The number whose bits are those of either.
+    #[must_use]
+    fn union(self, other: Self) -> Self;
+
+    /// Add a vector and its squares.
+    fn add_lanes<S: Token>(sums: &mut Sums<S>, x: Self::Vector<S>);
 }
 
 impl HasExponent for f32 {
@@ -38,8 +44,18 @@ impl HasExponent for f32 {
         (self.to_bits() >> 23) as usize
     }
 
-    fn add_to<S: Token>(sum: &mut ExactSum, simd: S, values: &[Self]) {
-        sum.add_f32_slice(simd, values);
+    #[inline(always)]
+    fn union(self, other: Self) -> Self {
+        Self::from_bits(self.to_bits() | other.to_bits())
+    }
+
+    #[inline(always)]
+    fn add_lanes<S: Token>(sums: &mut Sums<S>, x: f32x16<S>) {
+        let (low, high) = x.widen();
+        for (k, x) in [low, high].into_iter().enumerate() {
+            sums.sum[k] += x;
+            sums.squares[k] = x.mul_add(x, sums.squares[k]);
+        }
     }
 }
 
@@ -53,8 +69,15 @@ impl HasExponent for f64 {
         (exponent.clamp(0, largest) | (upper >> 11) << 8) as usize
     }
 
-    fn add_to<S: Token>(sum: &mut ExactSum, simd: S, values: &[Self]) {
-        sum.add_f64_slice(simd, values);
+    #[inline(always)]
+    fn union(self, other: Self) -> Self {
+        Self::from_bits(self.to_bits() | other.to_bits())
+    }
+
+    #[inline(always)]
+    fn add_lanes<S: Token>(sums: &mut Sums<S>, x: f64x8<S>) {
+        sums.sum[0] += x;
+        sums.squares[0] += x * x;
     }
 }
 

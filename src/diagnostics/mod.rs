@@ -1,16 +1,19 @@
 //! Statistics of an array in one pass: what tells a healthy layer from a dead, saturated or exploding one.
 //!
-//! Counts are integers and sums exact, so nothing depends on the order in which elements are taken. A
-//! block is read once and looked at several times in the first-level cache.
+//! Counts are integers; sums are taken in `f64`, in fixed lanes over blocks of a fixed size, and the blocks'
+//! sums exactly, so nothing depends on the order in which blocks are taken, hence on threads. A block that has
+//! numbers only, as nearly all have, is read once (`finite.rs`); what is not finite, and the rest of its
+//! block with it, is looked at closely.
 
+mod finite;
 mod magnitudes;
 
 pub use magnitudes::{BINS, Magnitudes};
 
-use crate::driver::operand::{BLOCK, Operand};
+use crate::driver::operand::Operand;
 use crate::driver::rows::for_each_row_range;
 use crate::driver::threads::Interrupted;
-use crate::dtype::{Dtype, Real};
+use crate::dtype::Dtype;
 use crate::lanes::Token;
 use crate::level::{Level, OnLevel};
 use crate::reduction::exact::ExactSum;
@@ -37,9 +40,9 @@ pub struct Statistics {
     pub min: f64,
     /// The largest element, NaN left out.
     pub max: f64,
-    /// The mean, rounded once.
+    /// The mean, to within 1e-13 of the mean magnitude.
     pub mean: f64,
-    /// The square root of the mean square.
+    /// The square root of the mean square, to within 1e-13 of itself.
     pub rms: f64,
     /// How many elements have which sign and exponent.
     pub magnitudes: Option<Magnitudes>,
@@ -73,9 +76,19 @@ pub fn statistics(
     }
 }
 
-/// Elements after which the units begin anew: a multiple of their number, long enough for vectors.
+/// Elements of a block at most: enough for what is done once a block to be little, few enough to stay in
+/// the first-level cache.
+const BLOCK: usize = 4096;
+
+/// Elements after which the units begin anew: a multiple of their number, long enough for vectors, and
+/// whole ones where that is not too long.
 fn period(units: usize) -> usize {
-    units * (BLOCK / units.max(1)).max(1)
+    let whole = units
+        << (LANES
+            .trailing_zeros()
+            .saturating_sub(units.trailing_zeros()));
+    let shortest = if whole <= BLOCK { whole } else { units };
+    shortest * (BLOCK / 4 / shortest.max(1)).max(1)
 }
 
 fn run<T: HasExponent>(
@@ -84,22 +97,24 @@ fn run<T: HasExponent>(
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Statistics, Interrupted> {
     let period = period(request.units);
+    // Short periods share a block, long ones have several.
+    let piece = period * (BLOCK / period.max(1)).max(1);
+    let block = if period <= BLOCK { piece } else { BLOCK };
     let init = || State::<T>::new(period, request.magnitudes);
     let pieces = if period == 0 {
         0
     } else {
-        x.len().div_ceil(period)
+        x.len().div_ceil(piece)
     };
-    let states = for_each_row_range(pieces, period, keep_going, init, |state, pieces| {
-        for piece in pieces {
-            let start = piece * period;
-            let end = x.len().min(start + period);
-            for first in (start..end).step_by(BLOCK) {
+    let states = for_each_row_range(pieces, piece, keep_going, init, |state, pieces| {
+        for start in pieces.map(|index| index * piece) {
+            let end = x.len().min(start + piece);
+            for first in (start..end).step_by(block) {
                 request.level.dispatch(Block {
                     x,
                     first,
-                    n: BLOCK.min(end - first),
-                    unit: first - start,
+                    n: block.min(end - first),
+                    unit: if period <= BLOCK { 0 } else { first - start },
                     bounds: request.bounds,
                     state,
                 });
@@ -122,11 +137,10 @@ struct State<T> {
     max: f64,
     sum: ExactSum,
     squares: ExactSum,
-    /// Whether an element other than 0 was seen, for each place in a period.
-    live: Vec<bool>,
+    /// The bits of all elements seen, for each place in a period: 0 or -0 if there was nothing else.
+    live: Vec<T>,
     magnitudes: Option<Magnitudes>,
     buffer: Vec<T>,
-    squared: Vec<f64>,
 }
 
 impl<T: HasExponent> State<T> {
@@ -140,10 +154,9 @@ impl<T: HasExponent> State<T> {
             max: f64::NEG_INFINITY,
             sum: ExactSum::new(),
             squares: ExactSum::new(),
-            live: vec![false; period],
+            live: vec![T::default(); period],
             magnitudes: magnitudes.then(Magnitudes::new),
-            buffer: vec![T::default(); BLOCK],
-            squared: vec![0.0; BLOCK],
+            buffer: Vec::new(),
         }
     }
 
@@ -157,7 +170,7 @@ impl<T: HasExponent> State<T> {
         self.sum.merge(&other.sum);
         self.squares.merge(&other.squares);
         for (live, other) in self.live.iter_mut().zip(&other.live) {
-            *live |= other;
+            *live = live.union(*other);
         }
         if let (Some(all), Some(other)) = (&mut self.magnitudes, &other.magnitudes) {
             all.merge(other);
@@ -165,7 +178,10 @@ impl<T: HasExponent> State<T> {
     }
 
     fn finish(self, count: usize, units: usize) -> Statistics {
-        let is_live = |unit| self.live.iter().skip(unit).step_by(units).any(|&live| live);
+        let is_live = |unit| {
+            let mut places = self.live.iter().skip(unit).step_by(units);
+            places.any(|&live| live != T::default())
+        };
         let count = count as u64;
         // Adding 0 makes +0 of -0, whichever of the two came first.
         let (min, max) = if count > self.nan {
@@ -208,78 +224,53 @@ impl<T: HasExponent> OnLevel for Block<'_, T> {
 
     fn run<S: Token>(self, simd: S) {
         let state = self.state;
-        let values = self.x.block(simd, self.first, self.n, &mut state.buffer);
-        let squared = &mut state.squared[..self.n];
-        let live = &mut state.live[self.unit..self.unit + self.n];
-        let (low, high) = (T::nearest(self.bounds.0), T::nearest(self.bounds.1));
-        simd.vectorize(
-            #[inline(always)]
-            || {
-                let counts = count(values, low, high);
-                state.zeros += u64::from(counts.zeros);
-                state.nan += u64::from(counts.nan);
-                state.infinite += u64::from(counts.infinite);
-                state.saturated += u64::from(counts.saturated);
-                state.min = state.min.min(counts.min.into());
-                state.max = state.max.max(counts.max.into());
-                for ((square, live), &value) in squared.iter_mut().zip(live).zip(values) {
-                    let wide: f64 = value.into();
-                    *square = wide * wide;
-                    *live |= value != T::default();
-                }
-            },
-        );
-        T::add_to(&mut state.sum, simd, values);
-        state.squares.add_f64_slice(simd, squared);
+        let mut buffer = std::mem::take(&mut state.buffer);
+        let values = if let Some(values) = self.x.as_slice(self.first, self.n) {
+            values
+        } else {
+            buffer.resize(BLOCK, T::default());
+            self.x.block(simd, self.first, self.n, &mut buffer)
+        };
+        let live = &mut state.live[self.unit..];
+        let found = finite::look(simd, values, live);
+        state.zeros += found.zeros;
+        if found.squares.is_finite() {
+            state.sum.add(found.sum);
+            state.squares.add(found.squares);
+            state.min = state.min.min(found.min.into());
+            state.max = state.max.max(found.max.into());
+            let (low, high) = self.bounds;
+            if found.min.into() <= low || found.max.into() >= high {
+                let (low, high) = (T::nearest(low), T::nearest(high));
+                state.saturated += finite::saturated(simd, values, low, high);
+            }
+        } else {
+            state.look_closely(values, self.bounds);
+        }
         if let Some(magnitudes) = &mut state.magnitudes {
             magnitudes.add(values);
         }
+        state.buffer = buffer;
     }
 }
 
-struct Counts<T> {
-    zeros: u32,
-    nan: u32,
-    infinite: u32,
-    saturated: u32,
-    min: T,
-    max: T,
-}
-
-#[inline(always)]
-fn count<T: Real>(values: &[T], low: T, high: T) -> Counts<T> {
-    let (zero, infinity) = (T::default(), T::nearest(f64::INFINITY));
-    let negative_infinity = T::nearest(f64::NEG_INFINITY);
-    let mut min = [infinity; LANES];
-    let mut max = [negative_infinity; LANES];
-    let (mut zeros, mut nan, mut infinite, mut saturated) =
-        ([0; LANES], [0; LANES], [0; LANES], [0; LANES]);
-    let mut look = |k: usize, x: T| {
-        zeros[k] += u32::from(x == zero);
-        nan[k] += u32::from(x.partial_cmp(&x).is_none());
-        infinite[k] += u32::from(x == infinity) + u32::from(x == negative_infinity);
-        saturated[k] += u32::from(x <= low) | u32::from(x >= high);
-        min[k] = if x < min[k] { x } else { min[k] };
-        max[k] = if x > max[k] { x } else { max[k] };
-    };
-    let (whole, rest) = values.as_chunks::<LANES>();
-    for chunk in whole {
-        for (k, &x) in chunk.iter().enumerate() {
-            look(k, x);
+impl<T: HasExponent> State<T> {
+    /// All but zeros and live units of a block that has infinities or NaN, or `f64` too large to be squared.
+    #[cold]
+    #[inline(never)]
+    fn look_closely(&mut self, values: &[T], (low, high): (f64, f64)) {
+        let (low, high) = (T::nearest(low), T::nearest(high));
+        for &value in values {
+            self.saturated += u64::from(value <= low || value >= high);
+            let wide: f64 = value.into();
+            self.nan += u64::from(wide.is_nan());
+            self.infinite += u64::from(wide.is_infinite());
+            // NaN is neither smaller nor larger.
+            self.min = if wide < self.min { wide } else { self.min };
+            self.max = if wide > self.max { wide } else { self.max };
+            self.sum.add(wide);
+            self.squares.add(wide * wide);
         }
-    }
-    for (k, &x) in rest.iter().enumerate() {
-        look(k, x);
-    }
-    let smaller = |a: T, b: T| if b < a { b } else { a };
-    let larger = |a: T, b: T| if b > a { b } else { a };
-    Counts {
-        zeros: zeros.iter().sum(),
-        nan: nan.iter().sum(),
-        infinite: infinite.iter().sum(),
-        saturated: saturated.iter().sum(),
-        min: min.into_iter().fold(infinity, smaller),
-        max: max.into_iter().fold(negative_infinity, larger),
     }
 }
 

@@ -4,15 +4,19 @@
 //! norm depends on neither order nor threads, and states of several arrays merge. Values too large or too
 //! small to be squared are halved or doubled often enough first.
 
-use super::sums::canonical;
+use super::sums::{canonical, is_narrow};
 use crate::driver::floating_point::FloatingPointGuard;
 use crate::driver::operand::{BLOCK, Operand, OperandMut};
-use crate::driver::rows::for_each_row_range;
+use crate::driver::rows::{for_each_row_range, for_each_vector};
 use crate::driver::threads::Interrupted;
-use crate::dtype::Dtype;
 use crate::lanes::Token;
 use crate::level::{Level, OnLevel};
-use crate::reduction::exact::ExactSum;
+use crate::reduction::exact::{self, ExactSum};
+use fearless_simd::f32x16;
+use fearless_simd::prelude::*;
+
+/// Elements whose squares are summed at a time: some blocks of the exact sum.
+const PIECE: usize = 8 * exact::BLOCK;
 
 /// Sums of squares below this are taken again of larger values: their errors may have underflowed.
 const TINY: f64 = f64::from_bits((1023 - 800) << 52);
@@ -29,7 +33,10 @@ pub fn global_norm(
 ) -> Result<f64, Interrupted> {
     let _environment = FloatingPointGuard::new();
     let sum = sum_of_squares(level, operands, 1.0, keep_going)?;
-    let scale = if sum == f64::INFINITY {
+    let scale = if operands.iter().all(|operand| is_narrow(operand.dtype())) {
+        // Neither overflows nor underflows.
+        return Ok(canonical(sum.sqrt()));
+    } else if sum == f64::INFINITY {
         f64::from_bits((1023 - 600) << 52)
     } else if sum < TINY {
         f64::from_bits((1023 + 600) << 52)
@@ -49,26 +56,38 @@ fn sum_of_squares(
 ) -> Result<f64, Interrupted> {
     let mut squares = ExactSum::new();
     for operand in operands {
-        let init = || (ExactSum::new(), vec![0.0; 3 * BLOCK]);
-        let pieces = operand.len().div_ceil(BLOCK);
-        let sums = for_each_row_range(pieces, BLOCK, keep_going, init, |(sum, buffer), pieces| {
-            for piece in pieces {
-                let start = piece * BLOCK;
-                level.dispatch(Squares {
-                    operand,
-                    start,
-                    n: BLOCK.min(operand.len() - start),
-                    scale,
-                    sum,
-                    buffer,
-                });
-            }
-        })?;
-        for (sum, _) in &sums {
-            squares.merge(sum);
+        let pieces = operand.len().div_ceil(PIECE);
+        let states = for_each_row_range(
+            pieces,
+            PIECE,
+            keep_going,
+            State::default,
+            |state, pieces| {
+                for piece in pieces {
+                    let start = piece * PIECE;
+                    level.dispatch(Squares {
+                        operand,
+                        start,
+                        n: PIECE.min(operand.len() - start),
+                        scale,
+                        state,
+                    });
+                }
+            },
+        )?;
+        for state in &states {
+            squares.merge(&state.sum);
         }
     }
     Ok(squares.to_f64())
+}
+
+/// Of a thread; the buffers are made when needed.
+#[derive(Default)]
+struct State {
+    sum: ExactSum,
+    narrow: Vec<f32>,
+    wide: Vec<f64>,
 }
 
 struct Squares<'a> {
@@ -76,23 +95,31 @@ struct Squares<'a> {
     start: usize,
     n: usize,
     scale: f64,
-    sum: &'a mut ExactSum,
-    buffer: &'a mut [f64],
+    state: &'a mut State,
 }
 
 impl OnLevel for Squares<'_> {
     type Output = ();
 
     fn run<S: Token>(self, simd: S) {
-        let (values, rest) = self.buffer.split_at_mut(BLOCK);
-        let (squares, errors) = rest.split_at_mut(BLOCK);
-        let (squares, errors) = (&mut squares[..self.n], &mut errors[..self.n]);
-        let values = self.operand.block(simd, self.start, self.n, values);
-        let scale = self.scale;
-        let double = !matches!(
-            self.operand.dtype(),
-            Dtype::Float32 | Dtype::Float16 | Dtype::BFloat16
-        );
+        let State { sum, narrow, wide } = self.state;
+        let (start, n, scale) = (self.start, self.n, self.scale);
+        let is_narrow = is_narrow(self.operand.dtype());
+        if is_narrow && scale == 1.0 {
+            let values = if let Some(values) = self.operand.as_slice(start, n) {
+                values
+            } else {
+                narrow.resize(PIECE, 0.0);
+                self.operand.block(simd, start, n, narrow)
+            };
+            sum.add_squares_of_f32_slice(simd, values);
+            return;
+        }
+        wide.resize(3 * PIECE, 0.0);
+        let (values, rest) = wide.split_at_mut(PIECE);
+        let (squares, errors) = rest.split_at_mut(PIECE);
+        let (squares, errors) = (&mut squares[..n], &mut errors[..n]);
+        let values = self.operand.block(simd, start, n, values);
         simd.vectorize(
             #[inline(always)]
             || {
@@ -102,8 +129,8 @@ impl OnLevel for Squares<'_> {
                 }
             },
         );
-        self.sum.add_f64_slice(simd, squares);
-        if double {
+        sum.add_f64_slice(simd, squares);
+        if !is_narrow {
             simd.vectorize(
                 #[inline(always)]
                 || {
@@ -121,12 +148,13 @@ impl OnLevel for Squares<'_> {
                     }
                 },
             );
-            self.sum.add_f64_slice(simd, errors);
+            sum.add_f64_slice(simd, errors);
         }
     }
 }
 
-/// `x * factor` to `out`, which is exactly `x` or does not overlap it.
+/// `x * factor` to `out`, which is exactly `x` or does not overlap it. A NaN factor makes all elements NaN;
+/// with any other one `x` has none.
 ///
 /// # Errors
 /// [`Interrupted`] when `keep_going` said no.
@@ -138,22 +166,21 @@ pub fn scale(
     keep_going: &dyn Fn() -> bool,
 ) -> Result<(), Interrupted> {
     let _environment = FloatingPointGuard::new();
-    let init = || vec![0.0; BLOCK];
     for_each_row_range(
         x.len().div_ceil(BLOCK),
         BLOCK,
         keep_going,
-        init,
+        Vec::new,
         |buffer, pieces| {
             for piece in pieces {
                 let start = piece * BLOCK;
-                let n = BLOCK.min(x.len() - start);
                 level.dispatch(Scale {
                     x,
                     factor,
                     out,
                     start,
-                    buffer: &mut buffer[..n],
+                    n: BLOCK.min(x.len() - start),
+                    buffer,
                 });
             }
         },
@@ -166,23 +193,46 @@ struct Scale<'a> {
     factor: f64,
     out: &'a OperandMut<'a>,
     start: usize,
-    buffer: &'a mut [f64],
+    n: usize,
+    buffer: &'a mut Vec<f64>,
 }
 
 impl OnLevel for Scale<'_> {
     type Output = ();
 
     fn run<S: Token>(self, simd: S) {
-        self.x.read(simd, self.start, self.buffer);
+        let (start, n, factor) = (self.start, self.n, self.factor);
+        if let Some(x) = self.x.as_slice::<f32>(start, n)
+            && let Some(out) = self.out.as_mut_ptr::<f32>(start, n)
+            && !factor.is_nan()
+        {
+            simd.vectorize(
+                #[inline(always)]
+                || {
+                    let product = |[x]: [f32x16<S>; 1], _: Option<_>| {
+                        let (low, high) = x.widen();
+                        (low * factor).narrow(high * factor)
+                    };
+                    // SAFETY: n elements each; `out` is exactly `x` or apart from it, and nobody else's.
+                    unsafe {
+                        for_each_vector(simd, [x.as_ptr()], Some(out), n, 0.0, product);
+                    }
+                },
+            );
+            return;
+        }
+        self.buffer.resize(BLOCK, 0.0);
+        let buffer = &mut self.buffer[..n];
+        self.x.read(simd, start, buffer);
         simd.vectorize(
             #[inline(always)]
             || {
-                for value in self.buffer.iter_mut() {
-                    *value = canonical(*value * self.factor);
+                for value in buffer.iter_mut() {
+                    *value = canonical(*value * factor);
                 }
             },
         );
         // SAFETY: threads have different pieces, and this one has been read.
-        unsafe { self.out.write(simd, self.start, self.buffer) };
+        unsafe { self.out.write(simd, start, buffer) };
     }
 }

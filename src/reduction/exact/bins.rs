@@ -44,6 +44,24 @@ pub(super) struct Span {
     lowest_bit: i32,
 }
 
+/// The largest and, less one, the smallest of the values' magnitudes, as integers: less one, a zero becomes
+/// the largest of them, so that the minimum is that of the other values.
+#[derive(Clone, Copy)]
+pub(super) struct Extent<S: Token> {
+    largest: u32x16<S>,
+    smallest: u32x16<S>,
+}
+
+impl<S: Token> Extent<S> {
+    #[inline(always)]
+    fn new(simd: S) -> Self {
+        Self {
+            largest: u32x16::splat(simd, 0),
+            smallest: u32x16::splat(simd, u32::MAX),
+        }
+    }
+}
+
 /// What a block is made of: `f32` or `f64`.
 pub(super) trait Summand: Copy + Into<f64> {
     /// Zero.
@@ -55,8 +73,84 @@ pub(super) trait Summand: Copy + Into<f64> {
     /// The values, exactly.
     fn widen<S: Token>(simd: S, values: &[Self; STEP]) -> [f64x8<S>; 2];
 
+    /// Take some values into the extent of a block.
+    fn extend<S: Token>(simd: S, extent: &mut Extent<S>, values: &[Self; STEP]);
+
     /// What bounds the exponents; None if all values are zero.
-    fn span<S: Token>(simd: S, steps: &[[Self; STEP]], tail: &[Self; STEP]) -> Option<Span>;
+    fn span<S: Token>(extent: Extent<S>) -> Option<Span>;
+
+    /// A bin with the values that `widen` gave added to it.
+    #[inline(always)]
+    fn onto<S: Token>(bin: f64x8<S>, wide: f64x8<S>) -> f64x8<S> {
+        bin + wide
+    }
+
+    /// What remains of the values without the part that a bin has taken.
+    #[inline(always)]
+    fn without<S: Token>(wide: f64x8<S>, part: f64x8<S>) -> f64x8<S> {
+        wide - part
+    }
+}
+
+/// A number whose square is summed: in `f64` that of an `f32` is exact, so squaring can be fused with what
+/// comes next, or not, for the same bits. Its lanes are those of the number itself.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(super) struct Squared(f32);
+
+impl Squared {
+    /// The same elements.
+    pub(super) fn of(values: &[f32]) -> &[Self] {
+        // SAFETY: `Squared` is transparent, so both slices have the same layout.
+        unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), values.len()) }
+    }
+
+    #[inline(always)]
+    fn root(step: &[Self; STEP]) -> &[f32; STEP] {
+        // SAFETY: as above.
+        unsafe { &*std::ptr::from_ref(step).cast() }
+    }
+}
+
+impl From<Squared> for f64 {
+    fn from(Squared(root): Squared) -> Self {
+        let root = Self::from(root);
+        root * root
+    }
+}
+
+impl Summand for Squared {
+    const ZERO: Self = Self(0.0);
+    const MAX_EXPONENT: i32 = 2 * <f32 as Summand>::MAX_EXPONENT + 1;
+
+    #[inline(always)]
+    fn widen<S: Token>(simd: S, values: &[Self; STEP]) -> [f64x8<S>; 2] {
+        f32::widen(simd, Self::root(values))
+    }
+
+    #[inline(always)]
+    fn extend<S: Token>(simd: S, extent: &mut Extent<S>, values: &[Self; STEP]) {
+        f32::extend(simd, extent, Self::root(values));
+    }
+
+    #[inline(always)]
+    fn span<S: Token>(extent: Extent<S>) -> Option<Span> {
+        let span = f32::span(extent)?;
+        Some(Span {
+            largest: 2 * span.largest + 1,
+            lowest_bit: 2 * span.lowest_bit,
+        })
+    }
+
+    #[inline(always)]
+    fn onto<S: Token>(bin: f64x8<S>, wide: f64x8<S>) -> f64x8<S> {
+        wide.mul_add(wide, bin)
+    }
+
+    #[inline(always)]
+    fn without<S: Token>(wide: f64x8<S>, part: f64x8<S>) -> f64x8<S> {
+        wide.mul_sub(wide, part)
+    }
 }
 
 impl Summand for f32 {
@@ -70,16 +164,15 @@ impl Summand for f32 {
     }
 
     #[inline(always)]
-    fn span<S: Token>(simd: S, steps: &[[f32; STEP]], tail: &[f32; STEP]) -> Option<Span> {
-        // Less one, a zero becomes the largest integer: the minimum is that of the other values.
-        let mut largest = magnitude_f32(simd, tail);
-        let mut smallest = largest - 1;
-        for step in steps {
-            let bits = magnitude_f32(simd, step);
-            largest = largest.max(bits);
-            smallest = smallest.min(bits - 1);
-        }
-        let (largest, smallest) = (largest.reduce_max(), smallest.reduce_min());
+    fn extend<S: Token>(simd: S, extent: &mut Extent<S>, values: &[f32; STEP]) {
+        let bits = f32x16::load_array_ref(simd, values).to_bits() & (u32::MAX >> 1);
+        extent.largest = extent.largest.max(bits);
+        extent.smallest = extent.smallest.min(bits - 1);
+    }
+
+    #[inline(always)]
+    fn span<S: Token>(extent: Extent<S>) -> Option<Span> {
+        let (largest, smallest) = (extent.largest.reduce_max(), extent.smallest.reduce_min());
         let exponent = |bits: u32| (bits >> 23).max(1) as i32 - 127;
         (smallest != u32::MAX).then(|| Span {
             largest: exponent(largest),
@@ -102,21 +195,21 @@ impl Summand for f64 {
     }
 
     #[inline(always)]
-    fn span<S: Token>(simd: S, steps: &[[f64; STEP]], tail: &[f64; STEP]) -> Option<Span> {
+    fn extend<S: Token>(simd: S, extent: &mut Extent<S>, values: &[f64; STEP]) {
         // As for f32, but compared as 32-bit integers, for want of 64-bit minima on AVX2: only the lanes
         // of the high words matter. The high word of a power of two, less one, reads one binade low.
-        let mut largest = u32x16::splat(simd, 0);
-        let mut smallest = u32x16::splat(simd, u32::MAX);
-        for step in steps.iter().chain([tail]) {
-            for v in Self::widen(simd, step) {
-                let bits = v.to_bits() & (u64::MAX >> 1);
-                largest = largest.max(bits.bitcast::<u32x16<S>>());
-                smallest = smallest.min((bits - 1).bitcast::<u32x16<S>>());
-            }
+        for v in Self::widen(simd, values) {
+            let bits = v.to_bits() & (u64::MAX >> 1);
+            extent.largest = extent.largest.max(bits.bitcast::<u32x16<S>>());
+            extent.smallest = (extent.smallest).min((bits - 1).bitcast::<u32x16<S>>());
         }
+    }
+
+    #[inline(always)]
+    fn span<S: Token>(extent: Extent<S>) -> Option<Span> {
         let (mut high, mut low) = (0, u32::MAX);
-        let largest = largest.bitcast::<u64x8<S>>().to_array();
-        let smallest = smallest.bitcast::<u64x8<S>>().to_array();
+        let largest = extent.largest.bitcast::<u64x8<S>>().to_array();
+        let smallest = extent.smallest.bitcast::<u64x8<S>>().to_array();
         for lane in 0..8 {
             high = high.max((largest[lane] >> 32) as u32);
             low = low.min((smallest[lane] >> 32) as u32);
@@ -129,89 +222,155 @@ impl Summand for f64 {
     }
 }
 
-/// The bits of the absolute values.
-#[inline(always)]
-fn magnitude_f32<S: Token>(simd: S, step: &[f32; STEP]) -> u32x16<S> {
-    f32x16::load_array_ref(simd, step).to_bits() & (u32::MAX >> 1)
-}
-
 /// Add a slice, block by block.
 #[inline(always)]
 pub(super) fn add_slice<S: Token, T: Summand>(sum: &mut ExactSum, simd: S, values: &[T]) {
     simd.vectorize(
         #[inline(always)]
         || {
+            // A block's values are mostly as large as those of the block before, whose grid, with a bit to
+            // spare, serves; whether it does is seen on the way. So a long slice is read once.
+            let mut grid = None;
             for block in values.chunks(BLOCK) {
-                add_block(sum, simd, block);
+                let done = grid.is_some_and(
+                    #[inline(always)]
+                    |grid| add_on_grid(sum, simd, block, grid),
+                );
+                if !done {
+                    grid = add_block(sum, simd, block).map(|grid| grid + 1);
+                }
             }
         },
     );
 }
 
+/// The whole steps of a block, and the rest with zeros.
 #[inline(always)]
-fn add_block<S: Token, T: Summand>(sum: &mut ExactSum, simd: S, block: &[T]) {
+fn steps<T: Summand>(block: &[T]) -> (&[[T; STEP]], [T; STEP]) {
     let (steps, rest) = block.as_chunks::<STEP>();
     let mut tail = [T::ZERO; STEP];
     tail[..rest.len()].copy_from_slice(rest);
-    let Some(Span {
+    (steps, tail)
+}
+
+/// Add a block; the first grid, if two bins served.
+#[inline(always)]
+fn add_block<S: Token, T: Summand>(sum: &mut ExactSum, simd: S, block: &[T]) -> Option<i32> {
+    let (steps, tail) = steps(block);
+    let mut extent = Extent::new(simd);
+    T::extend(simd, &mut extent, &tail);
+    for step in steps {
+        T::extend(simd, &mut extent, step);
+    }
+    let Span {
         largest,
         lowest_bit,
-    }) = T::span(simd, steps, &tail)
-    else {
-        return;
-    };
-    // The sum of the block is below 2^(largest + 1 + BLOCK_BITS), which fixes the first grid.
-    let first_grid = largest + 1 + BLOCK_BITS - PRECISION;
+    } = T::span(extent)?;
+    let first_grid = first_grid(largest);
     if largest > T::MAX_EXPONENT || lowest_bit < first_grid - 3 * BIN_BITS {
         add_each(sum, block);
     } else if lowest_bit < first_grid - 2 * BIN_BITS {
-        add_bins::<S, T, 4>(sum, simd, steps, &tail, first_grid);
+        Bins::<S, 4>::new(simd, first_grid).add(simd, sum, steps, &tail);
     } else if lowest_bit < first_grid - BIN_BITS {
-        add_bins::<S, T, 3>(sum, simd, steps, &tail, first_grid);
+        Bins::<S, 3>::new(simd, first_grid).add(simd, sum, steps, &tail);
     } else {
-        add_bins::<S, T, 2>(sum, simd, steps, &tail, first_grid);
+        Bins::<S, 2>::new(simd, first_grid).add(simd, sum, steps, &tail);
+        return (largest < T::MAX_EXPONENT).then_some(first_grid);
     }
+    None
 }
 
-/// Split the values over `BINS` bins and add the bins' totals.
+/// The sum of a block is below `2^(largest + 1 + BLOCK_BITS)`, which fixes the first grid.
 #[inline(always)]
-fn add_bins<S: Token, T: Summand, const BINS: usize>(
-    sum: &mut ExactSum,
-    simd: S,
-    steps: &[[T; STEP]],
-    tail: &[T; STEP],
-    first_grid: i32,
-) {
-    // Every bin but the last starts from its M, which is a normal number: a third bin is called for
-    // only when the second grid lies above 2^-1074. A lane sees BLOCK / STEP values, which move the
-    // bin by less than a sixth of M: its ulp stays that of the grid.
-    let mut start = [f64x8::splat(simd, 0.0); BINS];
-    for (k, start) in start[..BINS - 1].iter_mut().enumerate() {
-        let ulp = first_grid - k as i32 * BIN_BITS;
-        *start = f64x8::splat(simd, 1.5 * power_of_two(ulp + PRECISION - 1));
-    }
-    let mut bins = [start; 2];
+fn first_grid(largest: i32) -> i32 {
+    largest + 1 + BLOCK_BITS - PRECISION
+}
+
+/// Add a block with two bins on a grid, if it fits; else leave the sum as it was.
+#[inline(always)]
+fn add_on_grid<S: Token, T: Summand>(sum: &mut ExactSum, simd: S, block: &[T], grid: i32) -> bool {
+    let (steps, tail) = steps(block);
+    let mut extent = Extent::new(simd);
+    let mut bins = Bins::<S, 2>::new(simd, grid);
     for step in steps {
-        split(&mut bins, T::widen(simd, step));
+        T::extend(simd, &mut extent, step);
+        bins.split::<T>(T::widen(simd, step));
     }
-    split(&mut bins, T::widen(simd, tail));
-    for (k, start) in start.into_iter().enumerate() {
-        let [a, b, c, d, e, f, g, h] = ((bins[0][k] - start) + (bins[1][k] - start)).to_array();
-        sum.finite
-            .add_float(((a + b) + (c + d)) + ((e + f) + (g + h)));
+    T::extend(simd, &mut extent, &tail);
+    bins.split::<T>(T::widen(simd, &tail));
+    let Some(span) = T::span(extent) else {
+        return true;
+    };
+    let fits = first_grid(span.largest) <= grid && span.lowest_bit >= grid - BIN_BITS;
+    if fits {
+        bins.finish(sum);
     }
+    fits
 }
 
-/// Add to each bin what its grid takes of each value, and to the last what then remains.
-#[inline(always)]
-fn split<S: Token, const BINS: usize>(bins: &mut [[f64x8<S>; BINS]; 2], values: [f64x8<S>; 2]) {
-    for (bins, mut value) in bins.iter_mut().zip(values) {
-        for bin in &mut bins[..BINS - 1] {
-            let sum = *bin + value;
-            value -= sum - *bin;
-            *bin = sum;
+/// Two sets of bins, for the halves of a step.
+struct Bins<S: Token, const BINS: usize> {
+    start: [f64x8<S>; BINS],
+    bins: [[f64x8<S>; BINS]; 2],
+}
+
+impl<S: Token, const BINS: usize> Bins<S, BINS> {
+    #[inline(always)]
+    fn new(simd: S, first_grid: i32) -> Self {
+        // Every bin but the last starts from its M, which is a normal number: a third bin is called for
+        // only when the second grid lies above 2^-1074. A lane sees BLOCK / STEP values, which move the
+        // bin by less than a sixth of M: its ulp stays that of the grid.
+        let mut start = [f64x8::splat(simd, 0.0); BINS];
+        for (k, start) in start[..BINS - 1].iter_mut().enumerate() {
+            let ulp = first_grid - k as i32 * BIN_BITS;
+            *start = f64x8::splat(simd, 1.5 * power_of_two(ulp + PRECISION - 1));
         }
-        bins[BINS - 1] += value;
+        Self {
+            start,
+            bins: [start; 2],
+        }
+    }
+
+    /// Split the values over the bins and add the bins' totals.
+    #[inline(always)]
+    fn add<T: Summand>(
+        mut self,
+        simd: S,
+        sum: &mut ExactSum,
+        steps: &[[T; STEP]],
+        tail: &[T; STEP],
+    ) {
+        for step in steps {
+            self.split::<T>(T::widen(simd, step));
+        }
+        self.split::<T>(T::widen(simd, tail));
+        self.finish(sum);
+    }
+
+    /// Add to each bin what its grid takes of each value, and to the last what then remains.
+    #[inline(always)]
+    fn split<T: Summand>(&mut self, values: [f64x8<S>; 2]) {
+        for (bins, value) in self.bins.iter_mut().zip(values) {
+            let sum = T::onto(bins[0], value);
+            let mut value = T::without(value, sum - bins[0]);
+            bins[0] = sum;
+            for bin in &mut bins[1..BINS - 1] {
+                let sum = *bin + value;
+                value -= sum - *bin;
+                *bin = sum;
+            }
+            bins[BINS - 1] += value;
+        }
+    }
+
+    #[inline(always)]
+    fn finish(self, sum: &mut ExactSum) {
+        for (k, start) in self.start.into_iter().enumerate() {
+            let [a, b, c, d, e, f, g, h] =
+                ((self.bins[0][k] - start) + (self.bins[1][k] - start)).to_array();
+            sum.finite
+                .add_float(((a + b) + (c + d)) + ((e + f) + (g + h)));
+        }
     }
 }
 

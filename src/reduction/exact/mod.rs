@@ -118,6 +118,12 @@ impl ExactSum {
         bins::add_slice(self, simd, values);
     }
 
+    /// Add the square of every value of `values`; as [`ExactSum::add_f32_slice`].
+    #[inline(never)]
+    pub fn add_squares_of_f32_slice<S: Token>(&mut self, simd: S, values: &[f32]) {
+        bins::add_slice(self, simd, bins::Squared::of(values));
+    }
+
     /// Add the sum that `other` holds.
     pub fn merge(&mut self, other: &Self) {
         self.class = self.class.join(other.class);
