@@ -106,7 +106,11 @@ unsafe fn load_all<S: Token, T: Real, const N: usize>(
 /// # Safety
 /// As many elements as it has lanes are writable there, and no references to them live.
 #[inline(always)]
-unsafe fn store<S: Token, T: Real>(target: Option<*mut T>, at: usize, value: T::Vector<S>) {
+pub(crate) unsafe fn store<S: Token, T: Real>(
+    target: Option<*mut T>,
+    at: usize,
+    value: T::Vector<S>,
+) {
     if let Some(target) = target {
         // SAFETY: promised by the caller; an array has its elements' alignment.
         let slots = unsafe {
@@ -118,18 +122,12 @@ unsafe fn store<S: Token, T: Real>(target: Option<*mut T>, at: usize, value: T::
     }
 }
 
-/// Per lane, `b` if it is the larger, else `a`.
-#[inline(always)]
-pub(crate) fn larger<S: Token, V: Lanes<S>>(a: V, b: V) -> V {
-    b.simd_gt(a).select(b, a)
-}
-
 /// The vector at `source`.
 ///
 /// # Safety
 /// As many elements as it has lanes are readable.
 #[inline(always)]
-unsafe fn load<S: Token, T: Real>(simd: S, source: *const T) -> T::Vector<S> {
+pub(crate) unsafe fn load<S: Token, T: Real>(simd: S, source: *const T) -> T::Vector<S> {
     // SAFETY: promised by the caller; an array has its elements' alignment.
     let array = unsafe { &*source.cast::<<T::Vector<S> as SimdBase<S>>::Array>() };
     T::Vector::<S>::load_array_ref(simd, array)
@@ -151,34 +149,34 @@ pub(crate) unsafe fn maximum<S: Token, T: Real>(
     let mut at = 0;
     // SAFETY: all loads end at or before `n`.
     unsafe {
-        // Four in flight: a comparison and a selection take longer than two more loads.
+        // Four in flight: a comparison takes longer than two more loads.
         while at + 4 * lanes <= n {
             for (k, slot) in largest.iter_mut().enumerate() {
-                *slot = larger(*slot, load(simd, source.add(at + k * lanes)));
+                *slot = slot.larger(load(simd, source.add(at + k * lanes)));
             }
             at += 4 * lanes;
         }
         while at + lanes <= n {
-            largest[0] = larger(largest[0], load(simd, source.add(at)));
+            largest[0] = largest[0].larger(load(simd, source.add(at)));
             at += lanes;
         }
         if n >= lanes {
-            largest[1] = larger(largest[1], load(simd, source.add(n - lanes)));
+            largest[1] = largest[1].larger(load(simd, source.add(n - lanes)));
         } else {
             for i in 0..n {
                 largest[1].as_mut_slice()[i] = *source.add(i);
             }
-            largest[0] = larger(largest[0], largest[1]);
+            largest[0] = largest[0].larger(largest[1]);
         }
     }
     let [a, b, c, d] = largest;
-    let mut all = larger(larger(a, b), larger(c, d));
+    let mut all = a.larger(b).larger(c.larger(d));
     if lanes == 16 {
-        all = larger(all, all.slide::<8>(all));
+        all = all.larger(all.slide::<8>(all));
     }
-    all = larger(all, all.slide::<4>(all));
-    all = larger(all, all.slide::<2>(all));
-    larger(all, all.slide::<1>(all))[0]
+    all = all.larger(all.slide::<4>(all));
+    all = all.larger(all.slide::<2>(all));
+    all.larger(all.slide::<1>(all))[0]
 }
 
 /// Where a row lies among the elements of an operand.

@@ -51,6 +51,14 @@ fearless_simd::kernel!(
 );
 
 // The four bytes of entry i are bytes 4 i, 4 i + 1, 4 i + 2, 4 i + 3 of the table.
+#[cfg(target_arch = "x86_64")]
+fearless_simd::kernel!(
+    #[inline(always)]
+    pub(super) fn avx2_eight(token: Avx2, table: __m256, index: __m256i) -> __m256 {
+        _mm256_permutevar8x32_ps(table, index)
+    }
+);
+
 #[cfg(target_arch = "aarch64")]
 fearless_simd::kernel!(
     #[inline(always)]

@@ -12,6 +12,7 @@
 
 mod lookup;
 mod token;
+pub(crate) mod transpose;
 
 pub use token::Token;
 
@@ -33,6 +34,9 @@ pub trait Lanes<S: Token>: SimdFloat<S> {
 
     /// `self * b + c` with one rounding, on every level.
     fn fma(self, b: Self, c: Self) -> Self;
+
+    /// Per lane, `b` if it is the larger, else `self`: a NaN in `b` is left out.
+    fn larger(self, b: Self) -> Self;
 
     /// Choose the algorithm by lane type: `single` for `f32` lanes, `double` for `f64` lanes.
     ///
@@ -63,6 +67,11 @@ impl<S: Token> Lanes<S> for f32x16<S> {
     }
 
     #[inline(always)]
+    fn larger(self, b: Self) -> Self {
+        self.token().larger_f32(self, b)
+    }
+
+    #[inline(always)]
     fn by_precision(
         self,
         single: impl FnOnce(f32x16<S>) -> f32x16<S>,
@@ -88,6 +97,11 @@ impl<S: Token> Lanes<S> for f64x8<S> {
     #[inline(always)]
     fn fma(self, b: Self, c: Self) -> Self {
         self.token().fma_f64(self, b, c)
+    }
+
+    #[inline(always)]
+    fn larger(self, b: Self) -> Self {
+        self.token().larger_f64(self, b)
     }
 
     #[inline(always)]

@@ -33,6 +33,26 @@ pub trait Token: Simd {
     /// The table's entry number `index` modulo 16, per lane.
     fn lookup_f32(self, table: f32x16<Self>, index: u32x16<Self>) -> f32x16<Self>;
 
+    /// The table's entry number `index` modulo 8, per lane: one permutation where a table of 16 takes two.
+    #[inline(always)]
+    fn lookup_eight_f32(self, table: [f32; 8], index: u32x16<Self>) -> f32x16<Self> {
+        let [a, b, c, d, e, f, g, h] = table;
+        let twice = [a, b, c, d, e, f, g, h, a, b, c, d, e, f, g, h];
+        self.lookup_f32(twice.simd_into(self), index)
+    }
+
+    /// `b` where it is the larger, else `a`. One instruction where there is one for it.
+    #[inline(always)]
+    fn larger_f32(self, a: f32x16<Self>, b: f32x16<Self>) -> f32x16<Self> {
+        b.simd_gt(a).select(b, a)
+    }
+
+    /// `b` where it is the larger, else `a`.
+    #[inline(always)]
+    fn larger_f64(self, a: f64x8<Self>, b: f64x8<Self>) -> f64x8<Self> {
+        b.simd_gt(a).select(b, a)
+    }
+
     /// `x`, but `bound` where it is above; NaN stays NaN. One instruction where there is one for it.
     #[inline(always)]
     fn at_most_f32(self, x: f32x16<Self>, bound: f32x16<Self>) -> f32x16<Self> {
@@ -100,6 +120,17 @@ token_with_fma!(fearless_simd::x86::Avx512, "avx512", {
     fn at_most_f32(self, x: f32x16<Self>, bound: f32x16<Self>) -> f32x16<Self> {
         bound.min(x)
     }
+
+    // The instruction gives its second operand unless the first is the larger.
+    #[inline(always)]
+    fn larger_f32(self, a: f32x16<Self>, b: f32x16<Self>) -> f32x16<Self> {
+        b.max(a)
+    }
+
+    #[inline(always)]
+    fn larger_f64(self, a: f64x8<Self>, b: f64x8<Self>) -> f64x8<Self> {
+        b.max(a)
+    }
 });
 #[cfg(target_arch = "x86_64")]
 token_with_fma!(fearless_simd::x86::Avx2, "avx2", {
@@ -114,8 +145,29 @@ token_with_fma!(fearless_simd::x86::Avx2, "avx2", {
     }
 
     #[inline(always)]
+    fn lookup_eight_f32(self, table: [f32; 8], index: u32x16<Self>) -> f32x16<Self> {
+        let table: f32x8<Self> = table.simd_into(self);
+        let (first, second) = index.split();
+        let half = |index: u32x8<Self>| -> f32x8<Self> {
+            lookup::avx2_eight(self, table.into(), index.into()).simd_into(self)
+        };
+        half(first).combine(half(second))
+    }
+
+    #[inline(always)]
     fn at_most_f32(self, x: f32x16<Self>, bound: f32x16<Self>) -> f32x16<Self> {
         bound.min(x)
+    }
+
+    // The instruction gives its second operand unless the first is the larger.
+    #[inline(always)]
+    fn larger_f32(self, a: f32x16<Self>, b: f32x16<Self>) -> f32x16<Self> {
+        b.max(a)
+    }
+
+    #[inline(always)]
+    fn larger_f64(self, a: f64x8<Self>, b: f64x8<Self>) -> f64x8<Self> {
+        b.max(a)
     }
 });
 #[cfg(target_arch = "x86_64")]

@@ -38,7 +38,8 @@ const TAIL_DOUBLE: [f64; 10] = [
     2.0878921097554585e-09,
 ];
 
-const LN_2: (f64, f64) = (std::f64::consts::LN_2, 2.3190468138462996e-17);
+/// `ln 2` in two parts.
+pub(crate) const LN_2: (f64, f64) = (std::f64::consts::LN_2, 2.3190468138462996e-17);
 
 /// `ln 2` in two parts.
 #[inline(always)]

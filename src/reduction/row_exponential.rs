@@ -1,26 +1,63 @@
-//! The exponential that rows are summed from: `e^(z - m)` for the row's maximum `m`.
+//! The exponentials that rows are summed from: `e^(z - ρ)` for a reference `ρ` near the row's maximum `m`.
 //!
-//! Apart from [`crate::math::exp`] because a row asks for less and for more: the argument is never
-//! positive and bounded below, so there is no special case; but a thousand exponentials that each
-//! underflow may sum to something, so the result is scaled by `2^SCALE` and keeps all its digits far
+//! Apart from [`crate::math::exp`] because a row asks for less and for more: what is far below the maximum
+//! counts as 0 and nothing is far above it, so there is no special case; but a thousand exponentials that
+//! each underflow may sum to something, so the result is scaled by `2^SCALE` and keeps all its digits far
 //! below the least normal number; and it comes in two parts, since a row of two classes has but one
 //! exponential for its loss to be accurate with.
+//!
+//! The difference `z - m` loses digits when it is rounded: 16 ULP of the exponential of ordinary logits. `f64`
+//! carries them along. `f32` subtracts nothing: `ρ` is `N ln 2`, the multiple that is nearest to `m`, and `N`
+//! goes into the exponent, so that `e^z` costs no more than if it were asked for by itself. Only where
+//! `|m|` is large are the digits carried there too, with `ρ = m`.
+//!
+//! `f32`: `z = (8 k + j) ln 2 / 8 + w`, and `e^z = 2^k 2^(j/8) e^w`, the middle factor from a table in a register
+//! (of eight, which an AVX2 permutation covers), with what its rounding cut off added to `w`. So
+//! `e^w - 1` is less than 0.05, its rounding errors are nothing, and the exponential is as good as rounded
+//! correctly without arithmetic in two parts.
 
+use super::row_sums::RowReal;
+use crate::dtype::Real;
 use crate::lanes::{Lanes, Token};
 use crate::math::polynomial::horner;
-use crate::math::twofold::fast_two_sum;
+use crate::math::twofold::{constant, fast_two_sum, two_product, two_sum};
+use fearless_simd::f64x8;
+use fearless_simd::prelude::*;
 
-/// `(e^r - 1 - r) / r^2` for `|r| <= ln 2 / 2`: error `2^-28.2` relative to `e^r` (minimax; each leading
+/// `(e^w - 1 - w) / w^2` for `|w| <= ln 2 / 16`: error `2^-32.4` relative to `e^w` (minimax; each leading
 /// coefficient rounded, the rest fitted anew).
-const TAIL_SINGLE: [f64; 5] = [
-    0.4999999403953552,
-    0.16666516661643982,
-    0.04166810214519501,
-    0.008369192481040955,
-    0.0013838890008628368,
+const TAIL_SINGLE: [f64; 3] = [0.5, 0.1666802316904068, 0.041667208075523376];
+
+/// The bits of `2^(j/8)`, less `j 2^20`, which the shifted index brings along.
+const ROOTS: [u32; 8] = [
+    0x3f80_0000,
+    0x3f7b_95c2,
+    0x3f78_37f0,
+    0x3f75_fed7,
+    0x3f75_04f3,
+    0x3f75_672a,
+    0x3f77_44fd,
+    0x3f7a_c0c7,
 ];
 
-/// The same, error `2^-57.8`.
+/// What rounding cut off them, relative.
+const ROOT_ERRORS: [f32; 8] = [
+    0.0,
+    -1.199215748926008e-08,
+    3.1934181521364735e-08,
+    -3.0990719324108795e-08,
+    1.7114270889351246e-08,
+    5.233334210430485e-09,
+    -1.4719605090363075e-08,
+    -6.128259677495862e-09,
+];
+
+/// `ln 2 / 8` as the nearest `f32` and what it lacks. `n ln 2 / 8` is subtracted without error: the remainder is a
+/// multiple of its last place, `2^-27`, and not longer than the significand; of less than 1/16 Sterbenz'
+/// lemma applies, or `n` is 0.
+const EIGHTH: (f64, f64) = (0.08664339780807495, -2.380817765157417e-10);
+
+/// `(e^r - 1 - r) / r^2` for `|r| <= ln 2 / 2`: error `2^-57.8` relative to `e^r` (minimax).
 const TAIL_DOUBLE: [f64; 10] = [
     0.5000000000000011,
     0.16666666666666438,
@@ -53,27 +90,50 @@ pub(crate) const fn cut(precision: u32) -> f64 {
     if precision == 24 { 128.0 } else { 1000.0 }
 }
 
-/// `e^(x + x_low) 2^scale = head + tail`, where `x` is from `-cut` to 0 and `x_low` what rounding cut
-/// off it. The error is `2^-26` (`f32`) or `2^-55` (`f64`), relative; `head + tail` rounds to within
-/// 0.6 ULP. `|tail| < 0.11 head`; both are exact for 0. NaN gives NaN, anything else outside the range a
-/// number without meaning.
+/// Up to which `|m|` the reference is a multiple of `ln 2`, in `f32`: `n` times the low part of `ln 2 / 8`
+/// has an error of no account.
+const DIRECT: f64 = 4096.0;
+
+/// `e^(x + x_low) 2^k = head + tail` for `f32`, `k` being as [`magic`] has it; the result is normal. The error is `2^-27.5`,
+/// relative, and `head` is within 0.57 ULP. NaN gives NaN.
 #[inline(always)]
-pub(crate) fn scaled_exponential<S: Token, V: Lanes<S>>(simd: S, x: V, x_low: V) -> (V, V) {
-    let single = V::PRECISION == 24;
+fn exponential_single<S: Token, V: Lanes<S>>(simd: S, x: V, x_low: Option<V>, magic: V) -> (V, V) {
+    let shifted = x.fma(V::lit(simd, 8.0 * std::f64::consts::LOG2_E), magic);
+    let n = shifted - magic;
+    let r = n.fma(-V::lit(simd, EIGHTH.0), x);
+    let correction = lookup(simd, ROOT_ERRORS.map(f32::to_bits), shifted);
+    let correction = x_low.map_or(correction, |low| correction + low);
+    let w = r + n.fma(-V::lit(simd, EIGHTH.1), correction);
+    let growth = (w * w).fma(horner(simd, w, &TAIL_SINGLE), w);
+    let root = lookup(simd, ROOTS, shifted);
+    let power = V::from_bits(root.to_bits() + (shifted.to_bits() << 20));
+    let head = power.fma(growth, power);
+    // The difference is exact: they are within a factor of 1.05.
+    (head, power.fma(growth, power - head))
+}
+
+/// The entries that the last three bits of `index` choose; `f32` lanes.
+#[inline(always)]
+fn lookup<S: Token, V: Lanes<S>>(simd: S, table: [u32; 8], index: V) -> V {
+    index.by_precision(
+        #[inline(always)]
+        |index| simd.lookup_eight_f32(table.map(f32::from_bits), index.to_bits()),
+        #[inline(always)]
+        |index| index,
+    )
+}
+
+/// `e^(x + x_low) 2^scale = head + tail` for `f64`, where `x` is from `-cut` to 0 and `x_low` what rounding cut
+/// off it. The error is `2^-55`, relative; `head + tail` rounds to within 0.6 ULP. `|tail| < 0.11 head`;
+/// both are exact for 0. NaN gives NaN, anything else outside the range a number without meaning.
+#[inline(always)]
+fn exponential_double<S: Token, V: Lanes<S>>(simd: S, x: V, x_low: V) -> (V, V) {
     // ln 2 as the nearest number and what it lacks. n * ln2 is subtracted without error: the remainder
     // is a multiple of ln2's last place and not longer than the significand.
-    let (ln2, ln2_low) = if single {
-        (0.6931471824645996, -1.9046542121259336e-09)
-    } else {
-        (std::f64::consts::LN_2, 2.3190468138462996e-17)
-    };
+    let (ln2, ln2_low) = (std::f64::consts::LN_2, 2.3190468138462996e-17);
     // Adding 1.5 * 2^(PRECISION - 1) rounds to an integer n; the sum's bits end with n + bias + scale,
     // which is the exponent field of 2^(n + scale) once it is shifted there.
-    let magic = if single {
-        f64::from(3_u32 << 22) + f64::from(127 + scale_exponent(24))
-    } else {
-        (3_u64 << 51) as f64 + f64::from(1023 + scale_exponent(53))
-    };
+    let magic = (3_u64 << 51) as f64 + f64::from(1023 + scale_exponent(53));
     let magic = V::lit(simd, magic);
     let shifted = x.fma(V::lit(simd, std::f64::consts::LOG2_E), magic);
     let n = shifted - magic;
@@ -82,18 +142,249 @@ pub(crate) fn scaled_exponential<S: Token, V: Lanes<S>>(simd: S, x: V, x_low: V)
     let r = n.fma(-V::lit(simd, ln2), x);
     let r_low = n.fma(-V::lit(simd, ln2_low), x_low);
     let whole = r + r_low;
-    let tail: &[f64] = if single { &TAIL_SINGLE } else { &TAIL_DOUBLE };
-    let tail = (whole * whole).fma(horner(simd, whole, tail), r_low);
+    let tail = (whole * whole).fma(horner(simd, whole, &TAIL_DOUBLE), r_low);
     let (head, error) = fast_two_sum(V::lit(simd, 1.0), r);
     let tail = tail + error;
     (head * power, tail * power)
 }
 
+/// `1 / T` in two parts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct InverseTemperature {
+    pub(crate) high: f64,
+    pub(crate) low: f64,
+}
+
+impl InverseTemperature {
+    /// Of the temperature 1, which leaves logits as they are.
+    pub(crate) const ONE: Self = Self {
+        high: 1.0,
+        low: 0.0,
+    };
+
+    /// Of a temperature that is a positive normal number.
+    pub(crate) fn of(temperature: f64) -> Self {
+        let high = 1.0 / temperature;
+        let low = (-high).mul_add(temperature, 1.0) / temperature;
+        Self { high, low }
+    }
+
+    /// `(difference + low) / T`, in two parts again.
+    #[inline(always)]
+    fn apply<S: Token, V: Lanes<S>>(self, simd: S, difference: V, low: V) -> (V, V) {
+        let (scale, scale_low) = constant::<S, V>(simd, (self.high, self.low));
+        let product = difference * scale;
+        let error = difference.fma(scale, -product);
+        (product, difference.fma(scale_low, low.fma(scale, error)))
+    }
+}
+
+/// How an element becomes the argument of its exponential: a parameter of the kernels.
+pub(crate) mod form {
+    /// As it is, the reference being in the exponent: `f32` only.
+    pub(crate) const DIRECT: u8 = 0;
+    /// As the difference to the maximum. In lanes that could be direct the difference is to 0, to the same bits.
+    pub(crate) const DIFFERENCE: u8 = 1;
+    /// As the difference over the temperature.
+    pub(crate) const TEMPERED: u8 = 2;
+}
+
+/// The mask of a compute type's vector.
+type Mask<S, T> = <<T as Real>::Vector<S> as SimdBase<S>>::Mask;
+
+/// The exponentials of elements of a row, or of a row to a lane, given its maximum.
+#[derive(Clone, Copy)]
+pub(crate) struct Exponentials<S: Token, T: RowReal, const FORM: u8> {
+    inverse_temperature: InverseTemperature,
+    maximum: T::Vector<S>,
+    /// What is subtracted from the elements.
+    base: T::Vector<S>,
+    /// Where elements begin to count as 0.
+    least: T::Vector<S>,
+    /// What rounds to a multiple of `ln 2 / 8`, its bits ending with eight times the exponent to be.
+    magic: T::Vector<S>,
+    zero: T::Vector<S>,
+}
+
+/// The exponentials of a vector of elements.
+pub(crate) struct Exponential<S: Token, T: RowReal> {
+    /// Where the element is the maximum.
+    pub(crate) tie: Mask<S, T>,
+    /// `head` where it is not a tie, and `tail` likewise: what is to be summed.
+    pub(crate) head: T::Vector<S>,
+    pub(crate) tail: T::Vector<S>,
+    /// The whole of it, rounded.
+    pub(crate) rounded: T::Vector<S>,
+}
+
+/// `1.5 2^23 + 8 scale`.
+const MAGIC: f64 = ((3 << 22) + 8 * scale_exponent(24)) as f64;
+
+impl<S: Token, T: RowReal, const FORM: u8> Exponentials<S, T, FORM> {
+    /// Given a row's maximum, or the largest element so far.
+    #[inline(always)]
+    pub(crate) fn new(simd: S, maximum: T, inverse_temperature: InverseTemperature) -> Self {
+        let maximum = T::Vector::<S>::splat(simd, maximum);
+        Self::of_maxima(simd, maximum, inverse_temperature)
+    }
+
+    /// Given a maximum for each lane.
+    #[inline(always)]
+    pub(crate) fn of_maxima(
+        simd: S,
+        maximum: T::Vector<S>,
+        inverse_temperature: InverseTemperature,
+    ) -> Self {
+        let lit = |value| T::Vector::<S>::lit(simd, value);
+        let single = T::Vector::<S>::PRECISION == 24;
+        let zero = lit(0.0);
+        let mut base = maximum;
+        let mut magic = lit(MAGIC);
+        if single && FORM != form::TEMPERED {
+            let direct = maximum.abs().simd_le(lit(DIRECT));
+            base = direct.select(zero, maximum);
+            let rounding = lit(f64::from(3 << 22));
+            let exponent = direct.select(maximum, zero);
+            let exponent = exponent.fma(lit(std::f64::consts::LOG2_E), rounding) - rounding;
+            magic = exponent.fma(lit(-8.0), magic);
+        }
+        Self {
+            inverse_temperature,
+            maximum,
+            base,
+            least: maximum - lit(cut(T::Vector::<S>::PRECISION)),
+            magic,
+            zero,
+        }
+    }
+
+    /// The exponential of each element.
+    #[inline(always)]
+    pub(crate) fn of(self, z: T::Vector<S>) -> Exponential<S, T> {
+        let simd = z.token();
+        let tie = z.simd_eq(self.maximum);
+        let (mut x, mut low) = (z, None);
+        if FORM != form::DIRECT {
+            let (difference, rest) = two_sum::<S, _>(z, -self.base);
+            (x, low) = (difference, Some(rest));
+            if FORM == form::TEMPERED {
+                let (quotient, rest) = self.inverse_temperature.apply(simd, difference, rest);
+                (x, low) = (quotient, Some(rest));
+            }
+        }
+        let (head, tail) = if T::Vector::<S>::PRECISION == 24 {
+            exponential_single(simd, x, low, self.magic)
+        } else {
+            exponential_double(simd, x, low.unwrap_or(self.zero))
+        };
+        // NaN is not below.
+        let counted = if FORM == form::TEMPERED {
+            let least = T::Vector::<S>::lit(simd, -cut(T::Vector::<S>::PRECISION));
+            !x.simd_le(least)
+        } else {
+            !z.simd_le(self.least)
+        };
+        let rounded = if T::Vector::<S>::PRECISION == 24 {
+            head
+        } else {
+            head + tail
+        };
+        let mut rounded = counted.select(rounded, self.zero);
+        if FORM != form::DIRECT {
+            // Of equal infinities there is no difference.
+            rounded = tie.select(self.peak().0, rounded);
+        }
+        let summed = counted & !tie;
+        Exponential {
+            tie,
+            head: summed.select(head, self.zero),
+            tail: summed.select(tail, self.zero),
+            rounded,
+        }
+    }
+
+    /// The exponential of the maximum, in two parts.
+    #[inline(always)]
+    pub(crate) fn peak(self) -> (T::Vector<S>, T::Vector<S>) {
+        let simd = self.zero.token();
+        let precision = T::Vector::<S>::PRECISION;
+        let one = T::Vector::<S>::lit(simd, 1.0 / unscale(precision));
+        if precision != 24 || FORM == form::TEMPERED {
+            return (one, self.zero);
+        }
+        let direct = self.base.simd_eq(self.zero);
+        let argument = direct.select(self.maximum, self.zero);
+        let (head, tail) = exponential_single(simd, argument, None, self.magic);
+        (head, tail)
+    }
+
+    /// The reference that exponentials are relative to, in two parts.
+    #[inline(always)]
+    fn reference(self, simd: S) -> (f64x8<S>, f64x8<S>) {
+        let exponent =
+            (T::Vector::<S>::lit(simd, MAGIC) - self.magic) * T::Vector::<S>::lit(simd, 0.125);
+        let exponent = f64x8::splat(simd, exponent[0].into());
+        let (ln2, ln2_low) = constant::<S, f64x8<S>>(simd, crate::math::exp::LN_2);
+        let (product, error) = two_product(exponent, ln2);
+        let base = f64x8::splat(simd, self.base[0].into());
+        // One of the two is 0.
+        (product + base, Lanes::fma(exponent, ln2_low, error))
+    }
+}
+
+/// Up to which a maximum is one for the [`form::DIRECT`].
+#[inline(always)]
+pub(crate) const fn direct_bound<T: RowReal>() -> f64 {
+    if size_of::<T>() == 4 { DIRECT } else { -1.0 }
+}
+
+/// Whether a maximum is one for the [`form::DIRECT`].
+#[inline(always)]
+pub(crate) fn is_direct<T: RowReal>(maximum: T) -> bool {
+    let maximum: f64 = maximum.into();
+    maximum.abs() <= direct_bound::<T>()
+}
+
+/// `e^(a - b) 2^512` in two parts, where `a < b` are the references that go with two maxima, the first of them
+/// finite; 0 where the exponent is below -1000.
+#[inline(never)]
+pub(crate) fn exponential_of_difference<S: Token, T: RowReal>(
+    simd: S,
+    (a, b): (T, T),
+    inverse_temperature: InverseTemperature,
+) -> (f64, f64) {
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            let tempered = inverse_temperature != InverseTemperature::ONE;
+            let [(a, a_low), (b, b_low)] = [a, b].map(
+                #[inline(always)]
+                |maximum| {
+                    if tempered {
+                        return (f64x8::splat(simd, maximum.into()), f64x8::splat(simd, 0.0));
+                    }
+                    let one = InverseTemperature::ONE;
+                    Exponentials::<S, T, { form::DIFFERENCE }>::new(simd, maximum, one)
+                        .reference(simd)
+                },
+            );
+            let (difference, low) = two_sum::<S, _>(a, -b);
+            let (difference, low) = (difference, low + (a_low - b_low));
+            let (difference, low) = inverse_temperature.apply(simd, difference, low);
+            let (head, tail) = exponential_double(simd, difference, low);
+            if difference[0] <= -cut(53) {
+                return (0.0, 0.0);
+            }
+            let high = head[0] + tail[0];
+            (high, tail[0] - (high - head[0]))
+        },
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fearless_simd::prelude::*;
-    use fearless_simd::{Fallback, f32x16, f64x8};
+    use fearless_simd::{Fallback, f32x16};
 
     #[test]
     fn agrees_with_core_math_to_the_stated_error() {
@@ -102,22 +393,63 @@ mod tests {
         for i in 0..200_000 {
             let x = -f64::from(i) / 200_000.0 * 128.0;
             let (single, low) = (x as f32, (x - f64::from(x as f32)) as f32);
-            let (head, tail) =
-                scaled_exponential(simd, f32x16::splat(simd, single), f32x16::splat(simd, low));
+            let (head, tail) = exponential_single(
+                simd,
+                f32x16::splat(simd, single),
+                Some(f32x16::splat(simd, low)),
+                f32x16::splat(simd, MAGIC as f32),
+            );
             let got = f64::from(head[0]) + f64::from(tail[0]);
             let expected = core_math::exp(f64::from(single) + f64::from(low)) * 2_f64.powi(64);
             worst.0 = worst.0.max((got / expected - 1.0).abs());
-            assert!(tail[0].abs() < 0.11 * head[0]);
+            assert!(tail[0].abs() < 0.52 * f32::EPSILON * head[0]);
 
             // Beside a correctly rounded reference: half an ulp of each.
             let x = x * 5.0;
             let (head, tail) =
-                scaled_exponential(simd, f64x8::splat(simd, x), f64x8::splat(simd, 0.0));
+                exponential_double(simd, f64x8::splat(simd, x), f64x8::splat(simd, 0.0));
             let reference = core_math::exp(x);
             let got = (head[0] + tail[0]) * unscale(53);
             worst.1 = worst.1.max((got / reference - 1.0).abs());
         }
-        assert!(worst.0 < 2_f64.powi(-26), "{:e}", worst.0);
+        assert!(worst.0 < 2_f64.powf(-27.5), "{:e}", worst.0);
         assert!(worst.1 < 1.02 * f64::EPSILON, "{:e}", worst.1);
+    }
+
+    #[test]
+    fn elements_are_relative_to_the_multiple_of_ln_2_next_to_the_maximum() {
+        let simd = Fallback::new();
+        for maximum in [
+            0.0_f32, 3.7, -3.7, 88.1, -1000.3, 4095.5, 4096.5, -70000.0, 3e7,
+        ] {
+            let of = Exponentials::<_, f32, { form::DIFFERENCE }>::new(
+                simd,
+                maximum,
+                InverseTemperature::ONE,
+            );
+            let steps = if maximum.abs() <= 4096.0 {
+                (f64::from(maximum) / std::f64::consts::LN_2).round_ties_even()
+            } else {
+                0.0
+            };
+            for below in [0.0_f32, 1e-3, 0.4, 7.3, 100.0] {
+                let z = maximum - below;
+                let e = of.of(f32x16::splat(simd, z));
+                let from = if steps == 0.0 && maximum.abs() > 4096.0 {
+                    f64::from(maximum)
+                } else {
+                    steps * std::f64::consts::LN_2
+                };
+                let expected = core_math::exp(f64::from(z) - from) * 2_f64.powi(64);
+                let got = f64::from(e.rounded[0]);
+                assert!((got / expected - 1.0).abs() < 0.54 * f64::from(f32::EPSILON));
+                if z == maximum {
+                    let whole = of.peak();
+                    assert_eq!(e.rounded[0], whole.0[0]);
+                    assert_eq!(e.head[0], 0.0);
+                    assert_eq!(e.tail[0], 0.0);
+                }
+            }
+        }
     }
 }

@@ -146,7 +146,7 @@ pub(crate) struct ProbabilityFactor<S: Token, T: RowReal> {
     low: T::Vector<S>,
     /// Makes the probability of a scaled exponential, in one number and without the factor.
     pub(crate) probability: f64,
-    /// Whether the exponentials are relative to the row's maximum.
+    /// Whether the exponentials are relative to what the row's maximum is.
     pub(crate) at_maximum: bool,
 }
 
@@ -160,11 +160,11 @@ impl<S: Token, T: RowReal> ProbabilityFactor<S, T> {
         inverse_temperature: InverseTemperature,
         factor: Option<f64>,
     ) -> Self {
-        let mut product = statistics.inverse();
+        let mut product = statistics.inverse(simd);
         let at_maximum = maximum == statistics.maximum;
         if !at_maximum {
             let (high, low) =
-                exponential_of_difference(simd, maximum, statistics.maximum, inverse_temperature);
+                exponential_of_difference(simd, (maximum, statistics.maximum), inverse_temperature);
             product = multiply(simd, product, (high, low));
             product = (product.0 * unscale(53), product.1 * unscale(53));
         }

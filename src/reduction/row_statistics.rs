@@ -6,55 +6,26 @@
 //! maximum, `R` has all its digits however confident the row: logits `[40, 0, 0]` have the loss
 //! `2 e^-40` to the last digit, where the logarithm of a sum gives 0.
 //!
-//! The difference `z - m` is carried with what rounding cuts off it, which would cost 16 ULP in the
-//! exponential of ordinary logits. A row is read once: each block's exponentials are relative to the
-//! largest element so far, and when a block raises it, the sums are rescaled.
+//! What is summed are exponentials relative to a reference `ρ` near the maximum (see `row_exponential`); `R` is
+//! their sum over that of the maximum. A row is read once: each block's exponentials go with the largest
+//! element so far, and when a block raises it, the sums are rescaled.
 //!
 //! With a temperature `T` the exponentials are `e^((z - m) / T)`: the difference, which has no error, is
 //! multiplied with `1 / T` in two parts, as dividing the logits first would round each.
 
-use super::row_exponential::{cut, scaled_exponential, unscale};
+use super::row_exponential::form::{DIFFERENCE, DIRECT, TEMPERED};
+use super::row_exponential::unscale;
+pub(crate) use super::row_exponential::{
+    Exponentials, InverseTemperature, exponential_of_difference, is_direct,
+};
 use super::row_sums::{RowReal, Sums};
 use crate::driver::operand::Operand;
 use crate::driver::rows::{Row, for_each_vector, maximum, read_block};
-use crate::dtype::Real;
 use crate::lanes::{Lanes, Token};
 use crate::math::log::log1p;
-use crate::math::twofold::{constant, two_sum};
+use crate::math::twofold::two_sum;
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
-use std::ops::{Add, Div, Mul, Sub};
-
-/// `1 / T` in two parts.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct InverseTemperature {
-    pub(crate) high: f64,
-    pub(crate) low: f64,
-}
-
-impl InverseTemperature {
-    /// Of the temperature 1, which leaves logits as they are.
-    pub(crate) const ONE: Self = Self {
-        high: 1.0,
-        low: 0.0,
-    };
-
-    /// Of a temperature that is a positive normal number.
-    pub(crate) fn of(temperature: f64) -> Self {
-        let high = 1.0 / temperature;
-        let low = (-high).mul_add(temperature, 1.0) / temperature;
-        Self { high, low }
-    }
-
-    /// `(difference + low) / T`, in two parts again.
-    #[inline(always)]
-    fn apply<S: Token, V: Lanes<S>>(self, simd: S, difference: V, low: V) -> (V, V) {
-        let (scale, scale_low) = constant::<S, V>(simd, (self.high, self.low));
-        let product = difference * scale;
-        let error = difference.fma(scale, -product);
-        (product, difference.fma(scale_low, low.fma(scale, error)))
-    }
-}
 
 /// The statistics of the part of a row seen so far.
 #[derive(Clone, Copy)]
@@ -62,7 +33,11 @@ pub(crate) struct RowSums<S: Token, T: RowReal> {
     simd: S,
     inverse_temperature: InverseTemperature,
     maximum: T,
+    /// The exponential of the maximum, scaled: rounded, and whole.
+    peak: (T, f64),
     ties: u64,
+    /// How many elements there were.
+    count: usize,
     /// Of the exponentials of the others, scaled.
     rest: T::Sums<S>,
 }
@@ -71,11 +46,14 @@ impl<S: Token, T: RowReal> RowSums<S, T> {
     /// Of no elements.
     #[inline(always)]
     pub(crate) fn new(simd: S, inverse_temperature: InverseTemperature) -> Self {
+        let unscale = unscale(T::Vector::<S>::PRECISION);
         Self {
             simd,
             inverse_temperature,
             maximum: T::nearest(f64::NEG_INFINITY),
+            peak: (T::nearest(1.0 / unscale), 1.0 / unscale),
             ties: 0,
+            count: 0,
             rest: Sums::zero(simd),
         }
     }
@@ -92,14 +70,12 @@ impl<S: Token, T: RowReal> RowSums<S, T> {
     /// As for [`for_each_vector`].
     #[inline(always)]
     pub(crate) unsafe fn add_block(&mut self, block: *const T, n: usize, target: Option<*mut T>) {
-        let tempered = self.inverse_temperature != InverseTemperature::ONE;
         // SAFETY: passed on.
         unsafe {
-            match (target.is_some(), tempered) {
-                (true, false) => add_block::<S, T, true, false>(self, block, n, target),
-                (false, false) => add_block::<S, T, false, false>(self, block, n, None),
-                (true, true) => add_block::<S, T, true, true>(self, block, n, target),
-                (false, true) => add_block::<S, T, false, true>(self, block, n, None),
+            if target.is_some() {
+                add_block::<S, T, true>(self, block, n, target);
+            } else {
+                add_block::<S, T, false>(self, block, n, None);
             }
         }
     }
@@ -110,12 +86,10 @@ impl<S: Token, T: RowReal> RowSums<S, T> {
         if self.maximum > T::nearest(f64::NEG_INFINITY) {
             let (high, low) = exponential_of_difference(
                 self.simd,
-                self.maximum,
-                largest,
+                (self.maximum, largest),
                 self.inverse_temperature,
             );
-            let scale = 1.0 / unscale(T::Vector::<S>::PRECISION);
-            let ties = self.ties as f64 * scale;
+            let ties = self.ties as f64 * self.peak.1;
             let rest = &mut self.rest;
             self.simd.vectorize(
                 #[inline(always)]
@@ -125,17 +99,29 @@ impl<S: Token, T: RowReal> RowSums<S, T> {
             // Only -inf so far, whose exponentials are 0 now, or NaN, which this keeps.
             self.rest.rescale(0.0, 1.0, 0.0, 0.0);
         }
+        self.set_maximum(largest);
+    }
+
+    #[inline(always)]
+    fn set_maximum(&mut self, largest: T) {
         self.maximum = largest;
         self.ties = 0;
+        self.peak = peak(self.simd, largest, self.inverse_temperature);
     }
 
     /// The row's statistics.
     #[inline(always)]
     pub(crate) fn finish(self) -> RowStatistics<T> {
         let unscale = unscale(T::Vector::<S>::PRECISION);
-        let (rest, rest_low) = self.rest.total();
+        let (rest, rest_low) = if self.count <= T::Vector::<S>::LEN {
+            self.rest.total_in_order()
+        } else {
+            self.rest.total()
+        };
         RowStatistics {
             maximum: self.maximum,
+            peak: self.peak.0,
+            unit: self.peak.1 * unscale,
             ties: self.ties as f64,
             rest: rest * unscale,
             rest_low: rest_low * unscale,
@@ -143,13 +129,31 @@ impl<S: Token, T: RowReal> RowSums<S, T> {
     }
 }
 
-/// See [`RowSums::add_block`]. Compiled once for each level, type, whether to `KEEP` the exponentials and
-/// whether the temperature is not 1, and called by all row functions: it is most of their code.
+/// The exponential of the maximum, scaled: rounded, and whole.
+#[inline(always)]
+fn peak<S: Token, T: RowReal>(
+    simd: S,
+    maximum: T,
+    inverse_temperature: InverseTemperature,
+) -> (T, f64) {
+    let (head, tail) = if inverse_temperature == InverseTemperature::ONE {
+        let of = Exponentials::<S, T, DIFFERENCE>::new(simd, maximum, inverse_temperature);
+        of.peak()
+    } else {
+        let of = Exponentials::<S, T, TEMPERED>::new(simd, maximum, inverse_temperature);
+        of.peak()
+    };
+    let whole: f64 = head[0].into();
+    (head[0], whole + tail[0].into())
+}
+
+/// See [`RowSums::add_block`]. Compiled once for each level, type and whether to `KEEP` the exponentials,
+/// and called by all row functions: it is most of their code.
 ///
 /// # Safety
 /// As for [`for_each_vector`].
 #[inline(never)]
-unsafe fn add_block<S: Token, T: RowReal, const KEEP: bool, const TEMPERED: bool>(
+unsafe fn add_block<S: Token, T: RowReal, const KEEP: bool>(
     sums: &mut RowSums<S, T>,
     block: *const T,
     n: usize,
@@ -165,44 +169,72 @@ unsafe fn add_block<S: Token, T: RowReal, const KEEP: bool, const TEMPERED: bool
             if largest > sums.maximum {
                 if sums.ties == 0 {
                     // Nothing to rescale but NaN, which stays.
-                    sums.maximum = largest;
+                    sums.set_maximum(largest);
                 } else {
                     sums.raise_maximum(largest);
                 }
             }
-            let exponentials = BlockExponentials::<S, T, TEMPERED>::new(
-                simd,
-                sums.maximum,
-                sums.inverse_temperature,
-            );
-            let zero = exponentials.zero;
-            let (mut ties, mut rest) = (0, sums.rest);
-            // SAFETY: passed on. The result of a lane depends on its element alone.
+            let (maximum, temperature) = (sums.maximum, sums.inverse_temperature);
+            // SAFETY: passed on.
             unsafe {
-                for_each_vector(
-                    simd,
-                    [block],
-                    if KEEP { target } else { None },
-                    n,
-                    negative_infinity,
-                    #[inline(always)]
-                    |[z], valid| {
-                        let e = exponentials.of(z);
-                        let (tied, summed) = match valid {
-                            Some(valid) => (e.tie & valid, e.counted & valid),
-                            None => (e.tie, e.counted),
-                        };
-                        ties += u64::from(tied.to_bitmask().count_ones());
-                        rest.add(summed.select(e.head, zero), summed.select(e.tail, zero));
-                        exponentials.rounded(&e)
-                    },
-                );
+                if temperature != InverseTemperature::ONE {
+                    let of = Exponentials::<S, T, TEMPERED>::new(simd, maximum, temperature);
+                    sum_block::<S, T, KEEP, TEMPERED>(sums, of, block, n, target);
+                } else if is_direct(maximum) {
+                    let of = Exponentials::<S, T, DIRECT>::new(simd, maximum, temperature);
+                    sum_block::<S, T, KEEP, DIRECT>(sums, of, block, n, target);
+                } else {
+                    let of = Exponentials::<S, T, DIFFERENCE>::new(simd, maximum, temperature);
+                    sum_block::<S, T, KEEP, DIFFERENCE>(sums, of, block, n, target);
+                }
             }
-            rest.end_block();
-            sums.rest = rest;
-            sums.ties += ties;
         },
     );
+}
+
+/// The part of [`add_block`] that depends on the exponentials' form.
+///
+/// # Safety
+/// As for [`for_each_vector`].
+#[inline(always)]
+unsafe fn sum_block<S: Token, T: RowReal, const KEEP: bool, const FORM: u8>(
+    sums: &mut RowSums<S, T>,
+    exponentials: Exponentials<S, T, FORM>,
+    block: *const T,
+    n: usize,
+    target: Option<*mut T>,
+) {
+    let simd = sums.simd;
+    let zero = T::Vector::<S>::lit(simd, 0.0);
+    let (mut ties, mut rest) = (0, sums.rest);
+    // SAFETY: passed on. The result of a lane depends on its element alone.
+    unsafe {
+        for_each_vector(
+            simd,
+            [block],
+            if KEEP { target } else { None },
+            n,
+            T::nearest(f64::NEG_INFINITY),
+            #[inline(always)]
+            |[z], valid| {
+                let e = exponentials.of(z);
+                let (tied, head, tail) = match valid {
+                    Some(valid) => (
+                        e.tie & valid,
+                        valid.select(e.head, zero),
+                        valid.select(e.tail, zero),
+                    ),
+                    None => (e.tie, e.head, e.tail),
+                };
+                ties += u64::from(tied.to_bitmask().count_ones());
+                rest.add(head, tail);
+                e.rounded
+            },
+        );
+    }
+    sums.rest = rest;
+    sums.count += n;
+    sums.ties += ties;
 }
 
 /// Write the scaled exponentials of a block relative to `maximum`, as [`RowSums::add_block`] does.
@@ -214,15 +246,15 @@ pub(crate) unsafe fn exponentiate_block<S: Token, T: RowReal>(
     simd: S,
     (block, n): (*const T, usize),
     maximum: T,
-    inverse_temperature: InverseTemperature,
+    temperature: InverseTemperature,
     target: *mut T,
 ) {
     /// # Safety
     /// As for [`for_each_vector`].
     #[inline(always)]
-    unsafe fn write<S: Token, T: RowReal, const TEMPERED: bool>(
+    unsafe fn write<S: Token, T: RowReal, const FORM: u8>(
         simd: S,
-        exponentials: BlockExponentials<S, T, TEMPERED>,
+        of: Exponentials<S, T, FORM>,
         (block, n): (*const T, usize),
         target: *mut T,
     ) {
@@ -235,126 +267,29 @@ pub(crate) unsafe fn exponentiate_block<S: Token, T: RowReal>(
                 n,
                 T::default(),
                 #[inline(always)]
-                |[z], _| exponentials.rounded(&exponentials.of(z)),
+                |[z], _| of.of(z).rounded,
             );
         }
     }
     simd.vectorize(
         #[inline(always)]
         || {
+            let place = (block, n);
             // SAFETY: passed on.
             unsafe {
-                if inverse_temperature == InverseTemperature::ONE {
-                    let of =
-                        BlockExponentials::<S, T, false>::new(simd, maximum, inverse_temperature);
-                    write(simd, of, (block, n), target);
+                if temperature != InverseTemperature::ONE {
+                    let of = Exponentials::<S, T, TEMPERED>::new(simd, maximum, temperature);
+                    write(simd, of, place, target);
+                } else if is_direct(maximum) {
+                    let of = Exponentials::<S, T, DIRECT>::new(simd, maximum, temperature);
+                    write(simd, of, place, target);
                 } else {
-                    let of =
-                        BlockExponentials::<S, T, true>::new(simd, maximum, inverse_temperature);
-                    write(simd, of, (block, n), target);
+                    let of = Exponentials::<S, T, DIFFERENCE>::new(simd, maximum, temperature);
+                    write(simd, of, place, target);
                 }
             }
         },
     );
-}
-
-/// The exponentials of a block's elements relative to `maximum`.
-#[derive(Clone, Copy)]
-pub(crate) struct BlockExponentials<S: Token, T: RowReal, const TEMPERED: bool> {
-    inverse_temperature: InverseTemperature,
-    maximum: T::Vector<S>,
-    at_maximum: T::Vector<S>,
-    zero: T::Vector<S>,
-}
-
-impl<S: Token, T: RowReal, const TEMPERED: bool> BlockExponentials<S, T, TEMPERED> {
-    #[inline(always)]
-    pub(crate) fn new(simd: S, maximum: T, inverse_temperature: InverseTemperature) -> Self {
-        let maximum = T::Vector::<S>::splat(simd, maximum);
-        Self::of_maxima(simd, maximum, inverse_temperature)
-    }
-
-    /// Relative to a maximum of its own in each lane.
-    #[inline(always)]
-    pub(crate) fn of_maxima(
-        simd: S,
-        maximum: T::Vector<S>,
-        inverse_temperature: InverseTemperature,
-    ) -> Self {
-        let precision = T::Vector::<S>::PRECISION;
-        Self {
-            inverse_temperature,
-            maximum,
-            at_maximum: T::Vector::<S>::lit(simd, 1.0 / unscale(precision)),
-            zero: T::Vector::<S>::lit(simd, 0.0),
-        }
-    }
-
-    /// The exponential of each element.
-    #[inline(always)]
-    pub(crate) fn of(self, z: T::Vector<S>) -> Exponential<S, T> {
-        let simd = z.token();
-        let tie = z.simd_eq(self.maximum);
-        let (mut difference, mut low) = two_sum::<S, _>(z, -self.maximum);
-        if TEMPERED {
-            (difference, low) = self.inverse_temperature.apply(simd, difference, low);
-        }
-        // The NaN of equal infinities is a tie.
-        let least = T::Vector::<S>::lit(simd, -cut(T::Vector::<S>::PRECISION));
-        let counted = !(tie | difference.simd_le(least));
-        let (head, tail) = scaled_exponential(simd, difference, low);
-        Exponential {
-            tie,
-            counted,
-            head,
-            tail,
-        }
-    }
-
-    /// The whole of it, scaled; of a tie 1, scaled.
-    #[inline(always)]
-    pub(crate) fn rounded(self, of: &Exponential<S, T>) -> T::Vector<S> {
-        let rounded = of.counted.select(of.head + of.tail, self.zero);
-        of.tie.select(self.at_maximum, rounded)
-    }
-}
-
-/// The mask of a compute type's vector.
-type Mask<S, T> = <<T as Real>::Vector<S> as SimdBase<S>>::Mask;
-
-/// The scaled exponentials of a vector of elements.
-pub(crate) struct Exponential<S: Token, T: RowReal> {
-    /// Where the element is the maximum.
-    pub(crate) tie: Mask<S, T>,
-    /// Where `head + tail` is to be summed: not for ties, nor where it is as good as 0. For NaN it is.
-    pub(crate) counted: Mask<S, T>,
-    pub(crate) head: T::Vector<S>,
-    pub(crate) tail: T::Vector<S>,
-}
-
-/// `e^((a - b) / T) 2^512` in two parts, 0 where the exponent is below -1000; `a < b`, `a` finite.
-#[inline(never)]
-pub(crate) fn exponential_of_difference<S: Token, T: RowReal>(
-    simd: S,
-    a: T,
-    b: T,
-    inverse_temperature: InverseTemperature,
-) -> (f64, f64) {
-    simd.vectorize(
-        #[inline(always)]
-        || {
-            let a = f64x8::splat(simd, a.into());
-            let b = f64x8::splat(simd, b.into());
-            let (difference, low) = two_sum::<S, _>(a, -b);
-            let (difference, low) = inverse_temperature.apply(simd, difference, low);
-            let (head, tail) = scaled_exponential(simd, difference, low);
-            if difference[0] <= -cut(53) {
-                return (0.0, 0.0);
-            }
-            let high = head[0] + tail[0];
-            (high, tail[0] - (high - head[0]))
-        },
-    )
 }
 
 /// A row's statistics: see the module.
@@ -362,9 +297,13 @@ pub(crate) fn exponential_of_difference<S: Token, T: RowReal>(
 pub(crate) struct RowStatistics<T> {
     /// The largest element; `-inf` of an empty row.
     pub(crate) maximum: T,
-    /// How many elements equal it.
+    /// Its exponential, rounded and scaled, as the others that are kept.
+    pub(crate) peak: T,
+    /// `e^(maximum - ρ)`.
+    pub(crate) unit: f64,
+    /// How many elements equal the maximum.
     pub(crate) ties: f64,
-    /// The sum of `e^(z - maximum)` over the others; NaN if an element is NaN.
+    /// The sum of `e^(z - ρ)` over the others; NaN if an element is NaN.
     pub(crate) rest: f64,
     /// What rounding cut off `rest`.
     pub(crate) rest_low: f64,
@@ -399,41 +338,40 @@ impl<T: RowReal> RowStatistics<T> {
             && (maximum < f64::INFINITY || self.ties == 1.0)
     }
 
-    /// `1 / (k + R)` in two parts.
+    /// `(k - 1) + R`: the sum of the exponentials relative to the maximum, but for one of its own.
     #[inline(always)]
-    pub(crate) fn inverse(&self) -> (f64, f64) {
-        inverse_of_sum(
-            1.0,
-            (self.ties, self.rest, self.rest_low),
+    pub(crate) fn others(&self) -> f64 {
+        (self.ties - 1.0) + (self.rest + self.rest_low) / self.unit
+    }
+
+    /// One over the sum of all `e^(z - ρ)`, in two parts.
+    #[inline(always)]
+    pub(crate) fn inverse<S: Token>(&self, simd: S) -> (f64, f64) {
+        simd.vectorize(
             #[inline(always)]
-            |x: f64| f64::from_bits(x.to_bits() & !0x7ff_ffff),
+            || {
+                let splat = |value| f64x8::splat(simd, value);
+                let rest = (splat(self.rest), splat(self.rest_low));
+                let (high, low) = inverse_of_sum(simd, splat(self.ties * self.unit), rest);
+                (high[0], low[0])
+            },
         )
     }
 }
 
-/// `1 / (k + R)` in two parts, of numbers or of lanes; `upper` keeps the upper 26 bits, so that products
-/// of such halves are exact.
+/// `1 / (ties + rest)` in two parts.
 #[inline(always)]
-pub(crate) fn inverse_of_sum<V>(
-    one: V,
-    (ties, rest, rest_low): (V, V, V),
-    upper: impl Fn(V) -> V,
-) -> (V, V)
-where
-    V: Copy + Add<Output = V> + Sub<Output = V> + Mul<Output = V> + Div<Output = V>,
-{
-    // k >= 1, but R may be the larger.
-    let total = ties + rest;
-    let rest_part = total - ties;
-    let low = ((ties - (total - rest_part)) + (rest - rest_part)) + rest_low;
-    let inverse = one / total;
-    // The residual 1 - total * inverse, by an exact product of halves: no FMA outside lanes.
-    let (total_upper, inverse_upper) = (upper(total), upper(inverse));
-    let (total_lower, inverse_lower) = (total - total_upper, inverse - inverse_upper);
-    let exact = ((one - total_upper * inverse_upper)
-        - (total_upper * inverse_lower + total_lower * inverse_upper))
-        - total_lower * inverse_lower;
-    (inverse, (exact - low * inverse) * inverse)
+pub(crate) fn inverse_of_sum<S: Token>(
+    simd: S,
+    ties: f64x8<S>,
+    (rest, rest_low): (f64x8<S>, f64x8<S>),
+) -> (f64x8<S>, f64x8<S>) {
+    // Either may be the larger.
+    let (total, error) = two_sum::<S, _>(ties, rest);
+    let low = error + rest_low;
+    let inverse = f64x8::splat(simd, 1.0) / total;
+    let residual = Lanes::fma(inverse, -total, f64x8::splat(simd, 1.0));
+    (inverse, Lanes::fma(-low, inverse, residual) * inverse)
 }
 
 /// [`RowStatistics::of`], for callers that are not compiled for a level.
@@ -475,8 +413,10 @@ pub(crate) fn log_sums<S: Token, T: RowReal, const N: usize>(
             for first in (0..n).step_by(8) {
                 let eight = &rows[first..];
                 let ties = part(simd, eight, |row| row.ties) - one;
-                let (others, error) = two_sum::<S, _>(ties, part(simd, eight, |row| row.rest));
-                let low = error + part(simd, eight, |row| row.rest_low);
+                let unit = part(simd, eight, |row| row.unit);
+                let rest = part(simd, eight, |row| row.rest) / unit;
+                let (others, error) = two_sum::<S, _>(ties, rest);
+                let low = error + part(simd, eight, |row| row.rest_low) / unit;
                 let high = log1p(simd, others);
                 let low = low / (one + others);
                 for i in 0..8.min(n - first) {

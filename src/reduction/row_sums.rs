@@ -1,7 +1,7 @@
 //! Sums of a row's terms, in `f64`, in an order that only the number of terms and their type decide.
 //!
 //! Term `j` of a block is added to the sum of the lane it was loaded in: 16 sums for `f32`, 8 for
-//! `f64`, folded in halves at the end. `f32` terms are added as `f64`; `f64` terms carry the error of
+//! `f64`, folded in halves at the end; or, of no more terms than there are lanes, added one after the other. `f32` terms are added as `f64`; `f64` terms carry the error of
 //! every addition along (Knuth's `TwoSum`), so that a sum of any length is as accurate as its terms.
 
 use crate::dtype::Real;
@@ -43,16 +43,16 @@ pub(crate) trait Sums<S: Token, T: Real>: Copy {
     /// Add `a * b` in each lane.
     fn add_product(&mut self, a: T::Vector<S>, b: T::Vector<S>);
 
-    /// To be called after each block of at most 1039 terms.
-    fn end_block(&mut self);
-
     /// Add one term to the first lane, then multiply all by `factor * (high + low)`.
     fn rescale(&mut self, term: f64, factor: f64, high: f64, low: f64);
 
     /// The sum of all lanes and its low part; infinite or NaN without one.
     fn total(self) -> (f64, f64);
 
-    /// Add the other's sums, lane to lane, as [`Sums::total`] adds lane to lane. Blocks have ended.
+    /// [`Sums::total`], if no lane has more than one term: first lane first.
+    fn total_in_order(self) -> (f64, f64);
+
+    /// Add the other's sums, lane to lane, as [`Sums::total`] adds lane to lane.
     fn merge(&mut self, other: &Self);
 
     /// The sum of each lane and its low part, in halves.
@@ -117,7 +117,7 @@ impl RowReal for f64 {
     }
 }
 
-/// Sums of `f32` terms. The tails of a block's terms, small and few, are summed as `f32`.
+/// Sums of `f32` terms. Their tails, which are small, are summed as `f32`.
 #[derive(Clone, Copy)]
 pub(crate) struct SingleSums<S: Token> {
     low_lanes: f64x8<S>,
@@ -152,37 +152,48 @@ impl<S: Token> Sums<S, f32> for SingleSums<S> {
     }
 
     #[inline(always)]
-    fn end_block(&mut self) {
-        let (low, high) = self.tails.widen();
-        self.low_lanes += low;
-        self.high_lanes += high;
-        self.tails = f32x16::splat(self.tails.token(), 0.0);
-    }
-
-    #[inline(always)]
     fn rescale(&mut self, term: f64, factor: f64, high: f64, _low: f64) {
         self.low_lanes.as_mut_slice()[0] += term;
         self.low_lanes = (self.low_lanes * factor) * high;
         self.high_lanes = (self.high_lanes * factor) * high;
+        let (low, upper) = self.tails.widen();
+        self.tails = ((low * factor) * high).narrow((upper * factor) * high);
     }
 
     #[inline(always)]
     fn total(self) -> (f64, f64) {
         let sum: [f64; 8] = (self.low_lanes + self.high_lanes).into();
         let [a, b, c, d, e, f, g, h] = sum;
-        (((a + e) + (c + g)) + ((b + f) + (d + h)), 0.0)
+        let tails = self.tails + self.tails.slide::<8>(self.tails);
+        let tails = tails + tails.slide::<4>(tails);
+        let tails = tails + tails.slide::<2>(tails);
+        let tails = tails + tails.slide::<1>(tails);
+        (
+            ((a + e) + (c + g)) + ((b + f) + (d + h)),
+            f64::from(tails[0]),
+        )
+    }
+
+    #[inline(always)]
+    fn total_in_order(self) -> (f64, f64) {
+        let (low, high): ([f64; 8], [f64; 8]) = (self.low_lanes.into(), self.high_lanes.into());
+        let tails: [f32; 16] = self.tails.into();
+        let sum = low.iter().chain(&high).fold(0.0, |sum, x| sum + x);
+        let tail = tails.iter().fold(0.0, |sum, x| sum + x);
+        (sum, f64::from(tail))
     }
 
     #[inline(always)]
     fn merge(&mut self, other: &Self) {
         self.low_lanes += other.low_lanes;
         self.high_lanes += other.high_lanes;
+        self.tails += other.tails;
     }
 
     #[inline(always)]
     fn lane_totals(self) -> ([f64x8<S>; 2], [f64x8<S>; 2]) {
-        let zero = f64x8::splat(self.tails.token(), 0.0);
-        ([self.low_lanes, self.high_lanes], [zero, zero])
+        let (low, high) = self.tails.widen();
+        ([self.low_lanes, self.high_lanes], [low, high])
     }
 }
 
@@ -216,9 +227,6 @@ impl<S: Token> Sums<S, f64> for DoubleSums<S> {
     }
 
     #[inline(always)]
-    fn end_block(&mut self) {}
-
-    #[inline(always)]
     fn rescale(&mut self, term: f64, factor: f64, high: f64, low: f64) {
         let simd = self.sums.token();
         let mut first = f64x8::splat(simd, 0.0);
@@ -237,21 +245,20 @@ impl<S: Token> Sums<S, f64> for DoubleSums<S> {
         let mut pairs: [(f64, f64); 8] = std::array::from_fn(|i| (sums[i], errors[i]));
         for half in [4, 2, 1] {
             for i in 0..half {
-                let ((a, a_error), (b, b_error)) = (pairs[i], pairs[i + half]);
-                let sum = a + b;
-                let b_part = sum - a;
-                let error = (a - (sum - b_part)) + (b - b_part);
-                pairs[i] = (sum, (a_error + b_error) + error);
+                pairs[i] = add_pairs(pairs[i], pairs[i + half]);
             }
         }
-        let (sum, error) = pairs[0];
-        let high = sum + error;
-        if high.is_finite() {
-            (high, error - (high - sum))
-        } else {
-            // Of an infinite sum the errors are NaN.
-            (sum, 0.0)
-        }
+        normalised(pairs[0])
+    }
+
+    #[inline(always)]
+    fn total_in_order(self) -> (f64, f64) {
+        let (sums, errors): ([f64; 8], [f64; 8]) = (self.sums.into(), self.errors.into());
+        let pairs = sums.into_iter().zip(errors);
+        normalised(pairs.fold((0.0, 0.0), |(all, all_errors), (x, x_error)| {
+            let (sum, error) = add_pairs((all, 0.0), (x, 0.0));
+            (sum, all_errors + (error + x_error))
+        }))
     }
 
     #[inline(always)]
@@ -269,5 +276,25 @@ impl<S: Token> Sums<S, f64> for DoubleSums<S> {
         let finite = high.is_finite();
         let sum = finite.select(high, self.sums);
         ([sum, zero], [finite.select(low, zero), zero])
+    }
+}
+
+/// The sum of two numbers and that of their errors, its own error included.
+#[inline(always)]
+fn add_pairs((a, a_error): (f64, f64), (b, b_error): (f64, f64)) -> (f64, f64) {
+    let sum = a + b;
+    let b_part = sum - a;
+    let error = (a - (sum - b_part)) + (b - b_part);
+    (sum, (a_error + b_error) + error)
+}
+
+#[inline(always)]
+fn normalised((sum, error): (f64, f64)) -> (f64, f64) {
+    let high = sum + error;
+    if high.is_finite() {
+        (high, error - (high - sum))
+    } else {
+        // Of an infinite sum the errors are NaN.
+        (sum, 0.0)
     }
 }

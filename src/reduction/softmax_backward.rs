@@ -109,7 +109,6 @@ impl RowFunction for SoftmaxBackward<'_> {
                         },
                     );
                 }
-                sums.end_block();
             }
             let (dot, dot_low) = sums.total();
             let (dot, dot_low) = (f64x8::splat(simd, dot), f64x8::splat(simd, dot_low));
@@ -179,7 +178,6 @@ impl RowFunction for LogSoftmaxBackward<'_> {
                         },
                     );
                 }
-                sums.end_block();
             }
             let (sum, _) = sums.total();
             // Never kept in `out`, which may be `dy`.

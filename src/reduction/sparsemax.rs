@@ -277,7 +277,6 @@ impl RowFunction for SparsemaxBackward<'_> {
                         },
                     );
                 }
-                sums.end_block();
             }
             let (sum, sum_low) = sums.total();
             let sum = (f64x8::splat(simd, sum), f64x8::splat(simd, sum_low));

@@ -183,8 +183,8 @@ pub(super) fn differentiate<S: Token, T: RowReal>(
             ..derivatives
         },
         inverse_temperature,
-        others: (statistics.ties - 1.0) + statistics.rest,
-        inverse: statistics.inverse().0,
+        others: statistics.others(),
+        inverse: statistics.inverse(simd).0 * statistics.unit,
         share,
         square,
     };
@@ -245,7 +245,7 @@ impl<T: RowReal> Slope<'_, T> {
     /// The gradient of one class, before the factor.
     #[inline(always)]
     fn slope<S: Token>(&self, e: f64, y: f64, multiplier: &ProbabilityFactor<S, T>) -> f64 {
-        if multiplier.at_maximum && is_maximum::<S, T>(e) {
+        if multiplier.at_maximum && e == self.exponentials.statistics.peak.into() {
             ((self.share - y) - y * self.others) * self.inverse
         } else {
             e * multiplier.probability * self.share - y
@@ -299,7 +299,7 @@ impl<T: RowReal> Slope<'_, T> {
                 let (keep_lanes, uniform_lanes) = (splat(keep), splat(uniform));
                 // No exponential of a block that does not reach the maximum is this large.
                 let maximum = splat(if multiplier.at_maximum {
-                    1.0 / unscale(T::Vector::<S>::PRECISION)
+                    self.exponentials.statistics.peak.into()
                 } else {
                     f64::INFINITY
                 });
@@ -354,19 +354,18 @@ impl<T: RowReal> Slope<'_, T> {
     }
 }
 
-/// Whether a scaled exponential is that of the maximum.
+/// `p - 1` of a row's only label, from its scaled exponential and one over the sum of all exponentials; as
+/// [`Slope::slope`].
 #[inline(always)]
-fn is_maximum<S: Token, T: RowReal>(e: f64) -> bool {
-    e == 1.0 / unscale(T::Vector::<S>::PRECISION)
-}
-
-/// `p - 1` of a row's only label, from its scaled exponential relative to the row's maximum, `(k - 1) + R`
-/// and `1 / (k + R)`; as [`Slope::slope`].
-#[inline(always)]
-pub(super) fn slope_of_class<S: Token, T: RowReal>(e: f64, others: f64, inverse: f64) -> f64 {
-    if is_maximum::<S, T>(e) {
-        (0.0 - others) * inverse
+pub(super) fn slope_of_class<S: Token, T: RowReal>(
+    e: T,
+    statistics: &RowStatistics<T>,
+    inverse: f64,
+) -> f64 {
+    if e == statistics.peak {
+        (0.0 - statistics.others()) * (inverse * statistics.unit)
     } else {
+        let e: f64 = e.into();
         e * (inverse * unscale(T::Vector::<S>::PRECISION)) - 1.0
     }
 }

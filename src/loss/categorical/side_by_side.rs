@@ -67,9 +67,7 @@ impl<S: Token> Pass<'_, S> {
                 scratch,
                 #[inline(always)]
                 |target: Exception<T>, row: &RowStatistics<T>| {
-                    let others = (row.ties - 1.0) + row.rest;
-                    let e = target.exponential.into();
-                    let slope = slope_of_class::<S, T>(e, others, target.inverse);
+                    let slope = slope_of_class::<S, T>(target.exponential, row, target.inverse);
                     T::nearest(without_payload(slope * factors[target.row]))
                 },
             ),

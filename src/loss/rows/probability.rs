@@ -110,7 +110,7 @@ impl Predictions for Logits {
             exists: statistics.has_probabilities(),
             maximum: statistics.maximum,
             log_sum: Twofold::new(sums.high[0], sums.low[0]),
-            inverse: statistics.inverse(),
+            inverse: statistics.inverse(simd),
         }
     }
 
