@@ -1,4 +1,9 @@
-//! Scalars in two parts, for what is done once a row.
+//! Scalars in two parts, for what is done once a row, and lanes of them, for what is done to several rows.
+
+use crate::lanes::{Lanes, Token};
+use crate::math::twofold::two_sum;
+use fearless_simd::f64x8;
+use fearless_simd::prelude::*;
 
 /// The unevaluated sum `high + low`. A number that is not finite has no low part.
 #[derive(Clone, Copy, Debug, Default)]
@@ -81,5 +86,47 @@ impl Twofold {
     #[inline(always)]
     pub(crate) fn rounded(self) -> f64 {
         self.high + self.low
+    }
+}
+
+/// [`Twofold`] in lanes, to the same bits.
+#[derive(Clone, Copy)]
+pub(crate) struct TwofoldLanes<S: Token> {
+    pub(crate) high: f64x8<S>,
+    pub(crate) low: f64x8<S>,
+}
+
+impl<S: Token> TwofoldLanes<S> {
+    #[inline(always)]
+    pub(crate) fn new(high: f64x8<S>, low: f64x8<S>) -> Self {
+        let sum = high + low;
+        let finite = sum.is_finite();
+        let zero = f64x8::splat(high.token(), 0.0);
+        Self {
+            high: (finite | high.is_finite()).select(sum, high),
+            low: finite.select(low - (sum - high), zero),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn plus(self, other: Self) -> Self {
+        let (sum, error) = two_sum(self.high, other.high);
+        Self::new(sum, error + (self.low + other.low))
+    }
+
+    #[inline(always)]
+    pub(crate) fn minus(self, other: Self) -> Self {
+        self.plus(Self {
+            high: -other.high,
+            low: -other.low,
+        })
+    }
+
+    #[inline(always)]
+    pub(crate) fn times(self, other: Self) -> Self {
+        let product = self.high * other.high;
+        let error = Lanes::fma(self.high, other.high, -product);
+        let low = Lanes::fma(self.low, other.high, error);
+        Self::new(product, Lanes::fma(self.high, other.low, low))
     }
 }

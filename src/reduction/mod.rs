@@ -1,5 +1,6 @@
 //! Reductions: many values to one.
 
+pub(crate) mod batch_statistics;
 pub mod exact;
 pub(crate) mod row_exponential;
 pub(crate) mod row_probabilities;
@@ -11,3 +12,4 @@ mod softmax_backward;
 pub mod sparsemax;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tile;

@@ -22,7 +22,6 @@ use super::row_sums::{RowReal, Sums};
 use crate::driver::operand::Operand;
 use crate::driver::rows::{Row, for_each_vector, maximum, read_block};
 use crate::lanes::{Lanes, Token};
-use crate::math::log::log1p;
 use crate::math::twofold::two_sum;
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
@@ -386,59 +385,5 @@ pub(crate) fn row_statistics<S: Token, T: RowReal>(
     simd.vectorize(
         #[inline(always)]
         || RowStatistics::of(simd, x, row, inverse_temperature, buffer),
-    )
-}
-
-/// `log1p((k - 1) + R)` of each row of a batch, in two parts.
-pub(crate) struct LogSums<const N: usize> {
-    pub(crate) high: [f64; N],
-    pub(crate) low: [f64; N],
-}
-
-/// The log-sums of the first `n` rows.
-#[inline(never)]
-pub(crate) fn log_sums<S: Token, T: RowReal, const N: usize>(
-    simd: S,
-    rows: &[RowStatistics<T>; N],
-    n: usize,
-) -> LogSums<N> {
-    simd.vectorize(
-        #[inline(always)]
-        || {
-            let mut sums = LogSums {
-                high: [0.0; N],
-                low: [0.0; N],
-            };
-            let one = f64x8::splat(simd, 1.0);
-            for first in (0..n).step_by(8) {
-                let eight = &rows[first..];
-                let ties = part(simd, eight, |row| row.ties) - one;
-                let unit = part(simd, eight, |row| row.unit);
-                let rest = part(simd, eight, |row| row.rest) / unit;
-                let (others, error) = two_sum::<S, _>(ties, rest);
-                let low = error + part(simd, eight, |row| row.rest_low) / unit;
-                let high = log1p(simd, others);
-                let low = low / (one + others);
-                for i in 0..8.min(n - first) {
-                    sums.high[first + i] = high[i];
-                    sums.low[first + i] = low[i];
-                }
-            }
-            sums
-        },
-    )
-}
-
-/// One part of the statistics of eight rows.
-#[inline(always)]
-fn part<S: Token, T>(
-    simd: S,
-    rows: &[RowStatistics<T>],
-    of: impl Fn(&RowStatistics<T>) -> f64,
-) -> f64x8<S> {
-    f64x8::from_fn(
-        simd,
-        #[inline(always)]
-        |i| rows.get(i).map_or(0.0, &of),
     )
 }

@@ -168,10 +168,8 @@ impl<S: Token> Sums<S, f32> for SingleSums<S> {
         let tails = tails + tails.slide::<4>(tails);
         let tails = tails + tails.slide::<2>(tails);
         let tails = tails + tails.slide::<1>(tails);
-        (
-            ((a + e) + (c + g)) + ((b + f) + (d + h)),
-            f64::from(tails[0]),
-        )
+        let sum = ((a + e) + (c + g)) + ((b + f) + (d + h));
+        (sum + f64::from(tails[0]), 0.0)
     }
 
     #[inline(always)]
@@ -180,7 +178,7 @@ impl<S: Token> Sums<S, f32> for SingleSums<S> {
         let tails: [f32; 16] = self.tails.into();
         let sum = low.iter().chain(&high).fold(0.0, |sum, x| sum + x);
         let tail = tails.iter().fold(0.0, |sum, x| sum + x);
-        (sum, f64::from(tail))
+        (sum + f64::from(tail), 0.0)
     }
 
     #[inline(always)]
@@ -193,7 +191,8 @@ impl<S: Token> Sums<S, f32> for SingleSums<S> {
     #[inline(always)]
     fn lane_totals(self) -> ([f64x8<S>; 2], [f64x8<S>; 2]) {
         let (low, high) = self.tails.widen();
-        ([self.low_lanes, self.high_lanes], [low, high])
+        let zero = f64x8::splat(self.tails.token(), 0.0);
+        ([self.low_lanes + low, self.high_lanes + high], [zero, zero])
     }
 }
 

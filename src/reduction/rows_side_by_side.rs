@@ -7,282 +7,36 @@
 //! bit: the additions are those of [`super::row_sums`], in their order, lane after lane, and the lanes'
 //! sums folded in halves.
 
+use super::batch_statistics::{BatchStatistics, eight, put};
 use super::row_exponential::form::{DIFFERENCE, DIRECT};
 use super::row_exponential::{Exponentials, InverseTemperature, direct_bound, unscale};
 use super::row_probabilities::{SMALL_FACTOR, Scratch};
-use super::row_statistics::{RowStatistics, inverse_of_sum, log_sums};
+use super::row_statistics::{RowStatistics, inverse_of_sum};
 use super::row_sums::{RowReal, Sums};
 use super::softmax::log_probability;
+pub(crate) use super::tile::side_by_side;
+use super::tile::{TILES, Tile, for_each_group, next_in_lane, read_tiles};
 use crate::driver::elementwise::canonical_nan;
-use crate::driver::operand::{BLOCK, Operand, OperandMut};
-use crate::driver::rows::{Row, load, reserve, store};
-use crate::lanes::transpose::transpose;
+use crate::driver::operand::{Operand, OperandMut};
+use crate::driver::rows::Row;
 use crate::lanes::{Lanes, Token};
 use crate::math::twofold::multiply;
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 use std::ops::Range;
 
-/// Elements of a row at most: from here on a row by itself is faster.
-const NARROW: usize = 64;
-
-/// Rows at once at most: the lanes of `f32`.
-pub(crate) const TOGETHER: usize = 16;
-
-/// Whether the `rows` rows of `columns` elements from `first` on are better done at once.
-#[inline(always)]
-pub(crate) fn side_by_side<T: RowReal>(
-    x: &Operand<'_>,
-    (first, rows): (usize, usize),
-    columns: usize,
-) -> bool {
-    // Rows longer than a block are summed block by block, which only the row kernel does.
-    let bound = if rows < TOGETHER || x.as_columns::<T>(first, TOGETHER, columns).is_none() {
-        NARROW
-    } else {
-        BLOCK
-    };
-    rows > 1 && (1..=bound).contains(&columns)
-}
-
-/// Tiles at once at most, and their elements: what is done to one has to wait for itself, less so for another.
-const TILES: usize = 8;
-const TILES_ELEMENTS: usize = 1 << 12;
-
-/// Elements of a tile.
-#[inline(always)]
-fn tile_size<S: Token, T: RowReal>(columns: usize) -> usize {
-    let lanes = T::Vector::<S>::LEN;
-    lanes * columns.max(lanes)
-}
-
-/// Call `f` with the first row of each tile, as many as are done at once, and their number.
-#[inline(always)]
-fn for_each_group<S: Token, T: RowReal>(
-    rows: Range<usize>,
-    columns: usize,
-    mut f: impl FnMut(usize, usize),
-) {
-    let lanes = T::Vector::<S>::LEN;
-    let tiles = (TILES_ELEMENTS / tile_size::<S, T>(columns)).clamp(1, TILES);
-    for first in rows.clone().step_by(tiles * lanes) {
-        f(first, (tiles * lanes).min(rows.end - first));
-    }
-}
-
-/// Some rows, no more than `T`'s vectors have lanes, an element of each to a vector.
-#[derive(Clone, Copy)]
-struct Tile<T> {
-    elements: *mut T,
-    first_row: usize,
-    rows: usize,
-    columns: usize,
-}
-
-impl<T> Default for Tile<T> {
-    fn default() -> Self {
-        Self {
-            elements: std::ptr::null_mut(),
-            first_row: 0,
-            rows: 0,
-            columns: 0,
-        }
-    }
-}
-
-impl<T: RowReal> Tile<T> {
-    /// The rows from `first_row` on; zeros for those that lack.
-    #[inline(always)]
-    fn read<S: Token>(
-        simd: S,
-        x: &Operand<'_>,
-        (first_row, rows): (usize, usize),
-        columns: usize,
-        (elements, buffer): (&mut [T], &mut Vec<T>),
-    ) -> Self {
-        let lanes = T::Vector::<S>::LEN;
-        if let Some((first, stride)) = x.as_columns::<T>(first_row, lanes, columns)
-            && rows == lanes
-        {
-            let columns = elements.chunks_exact_mut(lanes).take(columns);
-            for (column, target) in columns.enumerate() {
-                // SAFETY: as many elements as there are lanes lie there.
-                let source = unsafe { first.offset(column as isize * stride) };
-                // SAFETY: as above; they are read before `out` is written.
-                let source = unsafe { std::slice::from_raw_parts(source, lanes) };
-                T::Vector::<S>::from_slice(simd, source).store_slice(target);
-            }
-        } else {
-            let (start, n) = (first_row * columns, rows * columns);
-            let room = room::<S, T>(columns);
-            let rows = if let Some(slice) = x.as_slice::<T>(start, room) {
-                slice
-            } else {
-                let buffer = reserve(buffer, room);
-                x.read(simd, start, &mut buffer[..n]);
-                buffer[n..].fill(T::default());
-                buffer
-            };
-            // SAFETY: there is room for all rows, and for `columns` vectors, or as many as there are lanes.
-            unsafe {
-                let (rows, tile) = (rows.as_ptr(), elements.as_mut_ptr());
-                transpose_tile::<S, T>(simd, columns, (rows, columns, 1), (tile, lanes, lanes));
-            }
-        }
-        Self {
-            elements: elements.as_mut_ptr(),
-            first_row,
-            rows,
-            columns,
-        }
-    }
-
-    /// The element `column` of all rows.
-    #[inline(always)]
-    fn get<S: Token>(&self, simd: S, column: usize) -> T::Vector<S> {
-        debug_assert!(column < self.columns);
-        let lanes = T::Vector::<S>::LEN;
-        // SAFETY: one of the `columns` vectors of the buffer, which outlives the tile.
-        let slice = unsafe { std::slice::from_raw_parts(self.elements.add(column * lanes), lanes) };
-        T::Vector::<S>::from_slice(simd, slice)
-    }
-
-    #[inline(always)]
-    fn set<S: Token>(&self, column: usize, value: T::Vector<S>) {
-        debug_assert!(column < self.columns);
-        let lanes = T::Vector::<S>::LEN;
-        // SAFETY: as above; no other reference lives.
-        let slice =
-            unsafe { std::slice::from_raw_parts_mut(self.elements.add(column * lanes), lanes) };
-        value.store_slice(slice);
-    }
-
-    /// Write the rows to `out`.
-    #[inline(always)]
-    fn write<S: Token>(&self, simd: S, out: &OperandMut<'_>, buffer: &mut Vec<T>) {
-        let lanes = T::Vector::<S>::LEN;
-        if let Some((first, stride)) = out.as_mut_columns::<T>(self.first_row, lanes, self.columns)
-            && self.rows == lanes
-        {
-            for column in 0..self.columns {
-                // SAFETY: as many elements as there are lanes lie there, which belong to these rows.
-                let target = unsafe { first.offset(column as isize * stride) };
-                // SAFETY: as above; rows are shared out among threads, and no other reference lives.
-                let target = unsafe { std::slice::from_raw_parts_mut(target, lanes) };
-                self.get(simd, column).store_slice(target);
-            }
-            return;
-        }
-        let columns = self.columns;
-        let (start, n) = (self.first_row * columns, self.rows * columns);
-        let place = out.as_mut_ptr::<T>(start, n);
-        let room = room::<S, T>(columns);
-        let direct = place.filter(|_| room == n);
-        let rows = direct.unwrap_or_else(|| reserve(buffer, room).as_mut_ptr());
-        // SAFETY: there is room for all rows in the buffer, or in `out`, where they are shared out among
-        // threads; the tile is apart from both.
-        unsafe {
-            let tile = self.elements.cast_const();
-            transpose_tile::<S, T>(simd, columns, (tile, lanes, lanes), (rows, columns, 1));
-            match place {
-                Some(_) if direct.is_some() => {}
-                Some(place) => copy(simd, rows, place, n),
-                None => out.write(simd, start, std::slice::from_raw_parts(rows, n)),
-            }
-        }
-    }
-}
-
-/// Elements that as many rows as there are lanes have, the last with a whole vector: rows of less are read and
-/// written with what follows them.
-#[inline(always)]
-fn room<S: Token, T: RowReal>(columns: usize) -> usize {
-    let lanes = T::Vector::<S>::LEN;
-    (lanes - 1) * columns + columns.max(lanes)
-}
-
-/// From rows to a tile, or back: pointer, distance from vector to vector, and from a row's element to the next.
-///
-/// # Safety
-/// From `source` on can be read, to `target` written, apart from it, as many rows as there are lanes in [`room`] elements,
-/// or `columns` vectors, but at least as many as there are lanes.
-#[inline(always)]
-unsafe fn transpose_tile<S: Token, T: RowReal>(
-    simd: S,
-    columns: usize,
-    (source, source_step, source_next): (*const T, usize, usize),
-    (target, target_step, target_next): (*mut T, usize, usize),
-) {
-    let lanes = T::Vector::<S>::LEN;
-    let mut first = 0;
-    loop {
-        // SAFETY: promised by the caller; a chunk ends with the row or before, or is the only one.
-        unsafe {
-            let source = (source.add(first * source_next), source_step);
-            let target = (target.add(first * target_next), target_step);
-            if lanes == 16 {
-                transpose_square::<S, T, 16>(simd, source, target);
-            } else {
-                transpose_square::<S, T, 8>(simd, source, target);
-            }
-        }
-        if first + lanes >= columns {
-            break;
-        }
-        // The last chunk ends with the row.
-        first = (first + lanes).min(columns - lanes);
-    }
-}
-
-/// Transpose `N` vectors, from and to pointers with a distance from one to the next; in the order of memory.
-///
-/// # Safety
-/// So many vectors can be read, and written.
-#[inline(always)]
-unsafe fn transpose_square<S: Token, T: RowReal, const N: usize>(
-    simd: S,
-    (source, source_step): (*const T, usize),
-    (target, target_step): (*mut T, usize),
-) {
-    let mut square = [T::Vector::<S>::lit(simd, 0.0); N];
-    for (i, vector) in square.iter_mut().enumerate() {
-        // SAFETY: promised by the caller.
-        *vector = unsafe { load(simd, source.add(i * source_step)) };
-    }
-    for (i, vector) in transpose::<S, _, N>(square).into_iter().enumerate() {
-        // SAFETY: promised by the caller.
-        unsafe { store::<S, T>(Some(target), i * target_step, vector) };
-    }
-}
-
-/// Copy `n` elements.
-///
-/// # Safety
-/// They can be read at `source`, and written at `target`, which is apart from it.
-#[inline(always)]
-unsafe fn copy<S: Token, T: RowReal>(simd: S, source: *const T, target: *mut T, n: usize) {
-    let lanes = T::Vector::<S>::LEN;
-    let whole = n - n % lanes;
-    // SAFETY: promised by the caller.
-    unsafe {
-        for at in (0..whole).step_by(lanes) {
-            store::<S, T>(Some(target), at, load(simd, source.add(at)));
-        }
-        for at in whole..n {
-            *target.add(at) = *source.add(at);
-        }
-    }
-}
+/// Rows whose statistics are taken together: twice the lanes of `f32`.
+pub(crate) const TOGETHER: usize = 32;
 
 /// What [`RowStatistics`] is for one row, for as many as there are lanes.
 #[derive(Clone, Copy)]
-struct Statistics<S: Token, T: RowReal> {
-    maximum: T::Vector<S>,
-    peak: T::Vector<S>,
-    unit: [f64x8<S>; 2],
-    ties: [f64x8<S>; 2],
-    rest: [f64x8<S>; 2],
-    rest_low: [f64x8<S>; 2],
+pub(crate) struct Statistics<S: Token, T: RowReal> {
+    pub(crate) maximum: T::Vector<S>,
+    pub(crate) peak: T::Vector<S>,
+    pub(crate) unit: [f64x8<S>; 2],
+    pub(crate) ties: [f64x8<S>; 2],
+    pub(crate) rest: [f64x8<S>; 2],
+    pub(crate) rest_low: [f64x8<S>; 2],
 }
 
 impl<S: Token, T: RowReal> Statistics<S, T> {
@@ -302,7 +56,7 @@ impl<S: Token, T: RowReal> Statistics<S, T> {
 
     /// Of the rows of a tile, where their scaled exponentials are put if they are to be `KEEP`t.
     #[inline(always)]
-    fn new<const KEEP: bool>(simd: S, tile: &Tile<T>) -> Self {
+    pub(crate) fn new<const KEEP: bool>(simd: S, tile: &Tile<T>) -> Self {
         // Four in flight.
         let mut largest = [T::Vector::<S>::lit(simd, f64::NEG_INFINITY); 4];
         let mut column = 0;
@@ -345,7 +99,7 @@ impl<S: Token, T: RowReal> Statistics<S, T> {
             }
         } else {
             // The sums that the lanes of a row by itself would have, then folded in halves.
-            let mut of_lanes = [sums; TOGETHER];
+            let mut of_lanes = [sums; 16];
             for (lane, slot) in of_lanes[..lanes].iter_mut().enumerate() {
                 let mut sums = T::Sums::<S>::zero(simd);
                 let mut column = lane;
@@ -387,25 +141,24 @@ impl<S: Token, T: RowReal> Statistics<S, T> {
         }
     }
 
-    /// Those of the first rows.
+    /// Those of the rows from `first` on.
     #[inline(always)]
-    fn write(&self, rows: &mut [RowStatistics<T>]) {
-        for (i, row) in rows.iter_mut().enumerate() {
-            let (half, lane) = (i / 8, i % 8);
-            *row = RowStatistics {
-                maximum: self.maximum[i],
-                peak: self.peak[i],
-                unit: self.unit[half][lane],
-                ties: self.ties[half][lane],
-                rest: self.rest[half][lane],
-                rest_low: self.rest_low[half][lane],
-            };
+    pub(crate) fn write(&self, simd: S, first: usize, batch: &mut BatchStatistics<TOGETHER>) {
+        let (maximum, peak) = (T::widen(simd, self.maximum), T::widen(simd, self.peak));
+        for half in 0..T::HALVES {
+            let at = first + 8 * half;
+            put(&mut batch.maximum, at, maximum[half]);
+            put(&mut batch.peak, at, peak[half]);
+            put(&mut batch.unit, at, self.unit[half]);
+            put(&mut batch.ties, at, self.ties[half]);
+            put(&mut batch.rest, at, self.rest[half]);
+            put(&mut batch.rest_low, at, self.rest_low[half]);
         }
     }
 
     /// Where there are no probabilities: see [`RowStatistics::has_probabilities`].
     #[inline(always)]
-    fn without_probabilities(&self, simd: S) -> <T::Vector<S> as SimdBase<S>>::Mask {
+    pub(crate) fn without_probabilities(&self, simd: S) -> <T::Vector<S> as SimdBase<S>>::Mask {
         let infinity = T::Vector::<S>::lit(simd, f64::INFINITY);
         let one = T::Vector::<S>::lit(simd, 1.0);
         let ties = T::narrow(self.ties);
@@ -434,23 +187,6 @@ fn add_column<S: Token, T: RowReal, const KEEP: bool, const FORM: u8>(
     }
 }
 
-/// The column after `column` in the lane where a row by itself would have it: the last vector of a row ends
-/// with it, see [`crate::driver::rows`].
-#[inline(always)]
-fn next_in_lane(lane: usize, column: usize, n: usize, lanes: usize) -> usize {
-    let whole = n - n % lanes;
-    let next = column + lanes;
-    if next < whole || n < lanes {
-        return next;
-    }
-    let in_tail = n - lanes + lane;
-    if column < whole && in_tail >= whole {
-        in_tail
-    } else {
-        n
-    }
-}
-
 /// What makes probabilities, times a factor for each row, of scaled exponentials: a
 /// [`super::row_probabilities::ProbabilityFactor`] to a lane.
 struct Factors<S: Token, T: RowReal> {
@@ -463,7 +199,7 @@ struct Factors<S: Token, T: RowReal> {
 
 impl<S: Token, T: RowReal> Factors<S, T> {
     #[inline(always)]
-    fn new(simd: S, statistics: &Statistics<S, T>, factors: Option<&[f64; TOGETHER]>) -> Self {
+    fn new(simd: S, statistics: &Statistics<S, T>, factors: Option<&[f64]>) -> Self {
         let (zero, one) = (f64x8::splat(simd, 0.0), f64x8::splat(simd, 1.0));
         let undo = f64x8::splat(simd, unscale(T::Vector::<S>::PRECISION));
         let (mut inverse, mut high, mut low) = ([one; 2], [one; 2], [one; 2]);
@@ -474,7 +210,7 @@ impl<S: Token, T: RowReal> Factors<S, T> {
             let mut product = inverse_of_sum(simd, ties, rest);
             inverse[half] = product.0;
             if let Some(factors) = factors {
-                let factor = f64x8::from_slice(simd, &factors[8 * half..8 * half + 8]);
+                let factor = eight(simd, factors, 8 * half);
                 product = multiply(product, (factor, zero));
             }
             let small = product.0.abs().simd_lt(f64x8::splat(simd, SMALL_FACTOR));
@@ -502,31 +238,6 @@ impl<S: Token, T: RowReal> Factors<S, T> {
         let exponential = exponential * self.unscale;
         exponential.fma(self.high, exponential * self.low)
     }
-}
-
-/// The tiles of `n` rows from `first_row` on.
-#[inline(always)]
-fn read_tiles<S: Token, T: RowReal>(
-    simd: S,
-    x: &Operand<'_>,
-    (first_row, n): (usize, usize),
-    columns: usize,
-    scratch: &mut Scratch<T>,
-) -> ([Tile<T>; TILES], usize) {
-    let lanes = T::Vector::<S>::LEN;
-    let count = n.div_ceil(lanes);
-    let size = tile_size::<S, T>(columns);
-    let elements = reserve(&mut scratch.tile, count * size);
-    let mut tiles = [Tile::default(); TILES];
-    for (k, (tile, elements)) in tiles
-        .iter_mut()
-        .zip(elements.chunks_exact_mut(size))
-        .enumerate()
-    {
-        let place = (first_row + k * lanes, lanes.min(n - k * lanes));
-        *tile = Tile::read(simd, x, place, columns, (elements, &mut scratch.x));
-    }
-    (tiles, count)
 }
 
 /// Softmax of rows.
@@ -582,42 +293,40 @@ pub(crate) fn scaled_softmax<S: Token, T: RowReal>(
     columns: usize,
     (factors, exceptions): (&[f64; TOGETHER], &[usize; TOGETHER]),
     scratch: &mut Scratch<T>,
-    exception: impl Fn(Exception<T>, &RowStatistics<T>) -> T,
-) -> [RowStatistics<T>; TOGETHER] {
+    exception: impl Fn(Exception<T>, &BatchStatistics<TOGETHER>) -> T,
+) -> BatchStatistics<TOGETHER> {
     simd.vectorize(
         #[inline(always)]
         || {
             let lanes = T::Vector::<S>::LEN;
             let nan = T::Vector::<S>::lit(simd, f64::NAN);
-            let mut all = [RowStatistics::default(); TOGETHER];
-            for (k, some) in all[..n].chunks_mut(lanes).enumerate() {
-                let begin = k * lanes;
-                let place = (first_row + begin, some.len());
+            let mut all = BatchStatistics::default();
+            for begin in (0..n).step_by(lanes) {
+                let count = lanes.min(n - begin);
+                let place = (first_row + begin, count);
                 let tile = read_tiles(simd, x, place, columns, scratch).0[0];
                 let statistics = Statistics::<S, T>::new::<true>(simd, &tile);
-                statistics.write(some);
-                let mut own = [0.0; TOGETHER];
-                own[..lanes].copy_from_slice(&factors[begin..begin + lanes]);
-                let own = Factors::new(simd, &statistics, Some(&own));
+                statistics.write(simd, begin, &mut all);
+                let own = Factors::new(simd, &statistics, Some(&factors[begin..begin + lanes]));
                 let mut results = [T::default(); TOGETHER];
-                for (i, row) in some.iter().enumerate() {
-                    let exponential = tile.get(simd, exceptions[begin + i])[i];
+                for i in 0..count {
+                    // SAFETY: an element of the tile.
+                    let exponential =
+                        unsafe { *tile.elements.add(exceptions[begin + i] * lanes + i) };
                     let of_row = Exception {
                         row: begin + i,
                         exponential,
                         inverse: own.inverse[i / 8][i % 8],
                     };
-                    results[i] = exception(of_row, row);
+                    results[i] = exception(of_row, &all);
                 }
                 for column in 0..columns {
                     let y = own.apply(tile.get(simd, column));
                     tile.set(column, canonical_nan(simd, y));
                 }
-                for (i, result) in results[..some.len()].iter().enumerate() {
-                    let column = exceptions[begin + i];
-                    let mut y = tile.get(simd, column);
-                    y.as_mut_slice()[i] = *result;
-                    tile.set(column, y);
+                for (i, result) in results[..count].iter().enumerate() {
+                    // SAFETY: an element of the tile, to which no reference lives.
+                    unsafe { *tile.elements.add(exceptions[begin + i] * lanes + i) = *result };
                 }
                 let bad = statistics.without_probabilities(simd);
                 if bad.any_true() {
@@ -650,9 +359,9 @@ pub(super) fn log_softmax<S: Token, T: RowReal>(
         let n = lanes.min(rows.end - first);
         let tile = read_tiles(simd, x, (first, n), columns, scratch).0[0];
         let statistics = Statistics::<S, T>::new::<false>(simd, &tile);
-        let mut of_rows = [RowStatistics::default(); TOGETHER];
-        statistics.write(&mut of_rows[..lanes]);
-        let log_sums = log_sums(simd, &of_rows, n);
+        let mut of_rows = BatchStatistics::default();
+        statistics.write(simd, 0, &mut of_rows);
+        let log_sums = of_rows.log_sums::<S, T>(simd, n);
         let bad = statistics.without_probabilities(simd);
         let maximum = statistics.maximum;
         let sure = maximum.simd_eq(infinity);
@@ -685,27 +394,33 @@ pub(crate) fn statistics_of_rows<S: Token, T: RowReal>(
     (first_row, n): (usize, usize),
     columns: usize,
     scratch: &mut Scratch<T>,
-) -> [RowStatistics<T>; TOGETHER] {
+) -> BatchStatistics<TOGETHER> {
     simd.vectorize(
         #[inline(always)]
         || {
-            let mut statistics = [RowStatistics::default(); TOGETHER];
-            let rows = &mut statistics[..n];
+            let mut batch = BatchStatistics::default();
             if side_by_side::<T>(x, (first_row, n), columns) {
-                let lanes = T::Vector::<S>::LEN;
-                for (k, some) in rows.chunks_mut(lanes).enumerate() {
-                    let place = (first_row + k * lanes, some.len());
-                    let tile = read_tiles(simd, x, place, columns, scratch).0[0];
-                    Statistics::<S, T>::new::<false>(simd, &tile).write(some);
-                }
+                for_each_group::<S, T>(
+                    first_row..first_row + n,
+                    columns,
+                    #[inline(always)]
+                    |first, n| {
+                        let (tiles, count) = read_tiles(simd, x, (first, n), columns, scratch);
+                        for tile in &tiles[..count] {
+                            let statistics = Statistics::<S, T>::new::<false>(simd, tile);
+                            statistics.write(simd, tile.first_row - first_row, &mut batch);
+                        }
+                    },
+                );
             } else {
-                for (i, slot) in rows.iter_mut().enumerate() {
+                for i in 0..n {
                     let row = Row::of(first_row + i, columns);
-                    *slot =
-                        RowStatistics::of(simd, x, row, InverseTemperature::ONE, &mut scratch.x);
+                    let temperature = InverseTemperature::ONE;
+                    let of_row = RowStatistics::of(simd, x, row, temperature, &mut scratch.x);
+                    batch.set(i, &of_row);
                 }
             }
-            statistics
+            batch
         },
     )
 }

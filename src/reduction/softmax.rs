@@ -11,8 +11,9 @@
 //! 0.6 (1.0), logsumexp, in units of the larger of it and the maximum, 0.5 (0.8). By analysis softmax is
 //! below 1.8: an exponential rounded, a product rounded, and what changes where a binade ends.
 
+use super::batch_statistics::{eight, put};
 use super::row_probabilities::{RowExponentials, Scratch, fill, map_row};
-use super::row_statistics::{InverseTemperature, log_sums};
+use super::row_statistics::InverseTemperature;
 use super::row_sums::RowReal;
 use super::rows_side_by_side::{self, TOGETHER, side_by_side, statistics_of_rows};
 pub use super::softmax_backward::{
@@ -225,15 +226,15 @@ impl RowFunction for LogSoftmax<'_> {
         for first_row in rows.clone().step_by(BATCH) {
             let n = BATCH.min(rows.end - first_row);
             let batch = statistics_of_rows(simd, self.x, (first_row, n), columns, scratch);
-            let log_sums = log_sums(simd, &batch, n);
-            for (i, row) in batch[..n].iter().enumerate() {
+            let log_sums = batch.log_sums::<S, T>(simd, n);
+            for i in 0..n {
                 let place = Row::of(first_row + i, columns);
-                if !row.has_probabilities() {
+                if !batch.has_probabilities(i) {
                     fill(simd, self.out, &mut scratch.result, place, f64::NAN);
                     continue;
                 }
-                let maximum = T::Vector::<S>::splat(simd, row.maximum);
-                let wide_maximum = f64x8::splat(simd, row.maximum.into());
+                let maximum = T::Vector::<S>::lit(simd, batch.maximum[i]);
+                let wide_maximum = f64x8::splat(simd, batch.maximum[i]);
                 let log_sum = f64x8::splat(simd, log_sums.high[i]);
                 let log_sum_low = f64x8::splat(simd, log_sums.low[i]);
                 map_row(
@@ -273,7 +274,7 @@ pub(super) fn log_probability<S: Token, T: RowReal>(
     log_sum_low: f64x8<S>,
 ) -> f64x8<S> {
     if T::Vector::<S>::PRECISION == 24 {
-        return (z - maximum) - (log_sum + log_sum_low);
+        return (z - maximum) - log_sum;
     }
     let (difference, low) = two_sum::<S, _>(z, -maximum);
     let (y, error) = two_sum::<S, _>(difference, -log_sum);
@@ -300,20 +301,23 @@ impl RowFunction for LogSumExp<'_> {
         for first_row in rows.clone().step_by(BATCH) {
             let n = BATCH.min(rows.end - first_row);
             let batch = statistics_of_rows(simd, self.x, (first_row, n), columns, scratch);
-            let log_sums = log_sums(simd, &batch, n);
+            let log_sums = batch.log_sums::<S, T>(simd, n);
+            let mut values = [0.0; BATCH];
+            for first in (0..n).step_by(8) {
+                let maximum = eight(simd, &batch.maximum, first);
+                let log_sum = eight(simd, &log_sums.high, first);
+                let log_sum_low = eight(simd, &log_sums.low, first);
+                let (sum, error) = two_sum::<S, _>(maximum, log_sum);
+                let value = sum + (error + log_sum_low);
+                let infinite = maximum.abs().simd_eq(f64x8::splat(simd, f64::INFINITY));
+                let value = infinite.select(maximum, value);
+                let is_nan = eight(simd, &batch.rest, first).is_nan();
+                let nan = f64x8::splat(simd, f64::NAN);
+                put(&mut values, first, is_nan.select(nan, value));
+            }
             let mut results = [T::default(); BATCH];
-            for (i, row) in batch[..n].iter().enumerate() {
-                let maximum: f64 = row.maximum.into();
-                results[i] = T::nearest(if row.rest.is_nan() {
-                    f64::NAN
-                } else if maximum.is_infinite() {
-                    maximum
-                } else {
-                    let sum = maximum + log_sums.high[i];
-                    let part = sum - maximum;
-                    let error = (maximum - (sum - part)) + (log_sums.high[i] - part);
-                    sum + (error + log_sums.low[i])
-                });
+            for (result, &value) in results.iter_mut().zip(&values) {
+                *result = T::nearest(value);
             }
             // SAFETY: rows are shared out among threads, each has one element of `out`.
             unsafe { self.out.write(simd, first_row, &results[..n]) };

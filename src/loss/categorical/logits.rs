@@ -1,16 +1,15 @@
 //! A row of logits: its loss, gradient and Hessian.
 
 use super::Settings;
-use super::labels::{LabelBuffers, LabelSums};
+use super::labels::LabelBuffers;
 use crate::driver::elementwise::canonical_nan;
 use crate::driver::operand::OperandMut;
 use crate::driver::rows::{Row, Target, for_each_vector, read_block, reserve};
 use crate::lanes::{Lanes, Token};
 use crate::loss::Batch;
-use crate::loss::twofold::Twofold;
+use crate::reduction::batch_statistics::BatchStatistics;
 use crate::reduction::row_exponential::unscale;
 use crate::reduction::row_probabilities::{ProbabilityFactor, RowExponentials, Scratch, fill};
-use crate::reduction::row_statistics::{LogSums, RowStatistics, log_sums};
 use crate::reduction::row_sums::RowReal;
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
@@ -22,94 +21,6 @@ pub(super) enum Label {
     Class(usize, f64),
     /// In `y_true`.
     Dense,
-}
-
-/// A row that waits for its logarithm, which is taken of many rows at a time.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pending<T> {
-    pub(super) statistics: RowStatistics<T>,
-    pub(super) sums: LabelSums,
-}
-
-impl<T: RowReal> Pending<T> {
-    /// The loss, given `log sum e^(z - maximum)`.
-    #[inline(always)]
-    pub(super) fn value(
-        &self,
-        settings: &Settings<'_>,
-        classes: usize,
-        log_sum: Twofold,
-    ) -> Twofold {
-        let statistics = &self.statistics;
-        if !statistics.has_probabilities() {
-            return Twofold::from(f64::NAN);
-        }
-        let maximum: f64 = statistics.maximum.into();
-        let maximum = Twofold::from(maximum);
-        let labels = self.sums.labels;
-        let smoothing = settings.label_smoothing;
-        let mut value = if maximum.high == f64::INFINITY {
-            // The limit: no loss if all labels are where the infinity is.
-            let elsewhere = self.sums.besides_infinity || (smoothing > 0.0 && classes > 1);
-            if labels.high.is_nan() {
-                labels
-            } else if elsewhere {
-                Twofold::from(f64::INFINITY)
-            } else {
-                Twofold::default()
-            }
-        } else {
-            // sum y (m - z)
-            let below = settings.tempered(maximum.times(labels).minus(self.sums.products));
-            if smoothing > 0.0 {
-                let share = Twofold::from(smoothing / classes as f64);
-                let all = maximum
-                    .times(Twofold::from(classes as f64))
-                    .minus(self.sums.all);
-                let all = settings.tempered(all);
-                let mass = settings.kept(labels).plus(Twofold::from(smoothing));
-                settings
-                    .kept(below)
-                    .plus(share.times(all))
-                    .plus(mass.times(log_sum))
-            } else {
-                below.plus(labels.times(log_sum))
-            }
-        };
-        if settings.z_loss > 0.0 {
-            let log_sum_of_row = settings.tempered(maximum).plus(log_sum);
-            let square = log_sum_of_row.times(log_sum_of_row);
-            value = value.plus(square.times(Twofold::from(settings.z_loss)));
-        }
-        value
-    }
-}
-
-/// The values of a batch of rows.
-#[inline(never)]
-pub(super) fn values<S: Token, T: RowReal, const N: usize>(
-    simd: S,
-    settings: &Settings<'_>,
-    classes: usize,
-    pending: &[Pending<T>; N],
-    n: usize,
-) -> [Twofold; N] {
-    let mut statistics = [RowStatistics::default(); N];
-    for (slot, row) in statistics.iter_mut().zip(pending) {
-        *slot = row.statistics;
-    }
-    let LogSums { high, low } = log_sums(simd, &statistics, n);
-    let mut values = [Twofold::default(); N];
-    simd.vectorize(
-        #[inline(always)]
-        || {
-            for (i, row) in pending[..n].iter().enumerate() {
-                let log_sum = Twofold::new(high[i], low[i]);
-                values[i] = row.value(settings, classes, log_sum);
-            }
-        },
-    );
-    values
 }
 
 /// Where the derivatives of a row go.
@@ -168,7 +79,7 @@ pub(super) fn differentiate<S: Token, T: RowReal>(
     let mut share = settings.keep() * labels + settings.label_smoothing;
     let square = 2.0 * settings.z_loss;
     if square > 0.0 {
-        let log_sum = log_sums(simd, &[*statistics], 1);
+        let log_sum = BatchStatistics::of_row(statistics).log_sums::<S, T>(simd, 1);
         let maximum: f64 = statistics.maximum.into();
         share += square * (maximum * inverse_temperature + log_sum.high[0]);
     }
@@ -354,18 +265,18 @@ impl<T: RowReal> Slope<'_, T> {
     }
 }
 
-/// `p - 1` of a row's only label, from its scaled exponential and one over the sum of all exponentials; as
-/// [`Slope::slope`].
+/// `p - 1` of the only label of the `i`-th row, from its scaled exponential and one over the sum of all
+/// exponentials; as [`Slope::slope`].
 #[inline(always)]
-pub(super) fn slope_of_class<S: Token, T: RowReal>(
+pub(super) fn slope_of_class<S: Token, T: RowReal, const N: usize>(
     e: T,
-    statistics: &RowStatistics<T>,
+    (statistics, i): (&BatchStatistics<N>, usize),
     inverse: f64,
 ) -> f64 {
-    if e == statistics.peak {
-        (0.0 - statistics.others()) * (inverse * statistics.unit)
+    let e: f64 = e.into();
+    if e == statistics.peak[i] {
+        (0.0 - statistics.others(i)) * (inverse * statistics.unit[i])
     } else {
-        let e: f64 = e.into();
         e * (inverse * unscale(T::Vector::<S>::PRECISION)) - 1.0
     }
 }

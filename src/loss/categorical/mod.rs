@@ -12,6 +12,7 @@
 mod labels;
 mod logits;
 mod pass;
+mod pending;
 mod probabilities;
 mod samples;
 mod side_by_side;

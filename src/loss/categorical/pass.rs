@@ -2,7 +2,8 @@
 
 use super::Settings;
 use super::labels::{LabelBuffers, LabelSums, sum_row};
-use super::logits::{self, Derivatives, Label, Pending};
+use super::logits::{self, Derivatives, Label};
+use super::pending::{Pending, Values};
 use super::probabilities;
 use super::samples::{Survey, at};
 use crate::driver::operand::OperandMut;
@@ -14,7 +15,7 @@ use crate::loss::twofold::Twofold;
 use crate::loss::{Batch, FirstRefusal, LossError, Reduction, Refusal, Request, Scale, Totals};
 use crate::reduction::exact::ExactSum;
 use crate::reduction::row_probabilities::{Scratch, fill, row_exponentials};
-use crate::reduction::row_statistics::row_statistics;
+use crate::reduction::row_statistics::{RowStatistics, row_statistics};
 use crate::reduction::row_sums::RowReal;
 use crate::reduction::rows_side_by_side::TOGETHER;
 use std::ops::Range;
@@ -124,15 +125,24 @@ impl<T: Default> Default for Worker<T> {
 
 impl<T: RowReal> Worker<T> {
     /// Take note of the values of samples, the first the `offset`-th of the range.
-    fn add_values(&mut self, offset: usize, values: &[Twofold]) {
-        for (value, &weight) in values.iter().zip(&self.weights[offset..]) {
-            let weighted = match weight {
-                1.0 => *value,
-                _ => value.times(Twofold::from(weight)),
-            };
-            let rounded = T::nearest(logits::without_payload(weighted.high + weighted.low));
-            self.values.push(rounded);
-        }
+    fn add_values<S: Token>(&mut self, simd: S, offset: usize, n: usize, values: &Values) {
+        let weights = &self.weights[offset..offset + n];
+        let mut rounded = [T::default(); BATCH];
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let values = values.high.iter().zip(&values.low).zip(weights);
+                for (slot, ((&high, &low), &weight)) in rounded.iter_mut().zip(values) {
+                    let value = Twofold { high, low };
+                    let weighted = match weight {
+                        1.0 => value,
+                        _ => value.times(Twofold::from(weight)),
+                    };
+                    *slot = T::nearest(logits::without_payload(weighted.high + weighted.low));
+                }
+            },
+        );
+        self.values.extend_from_slice(&rounded[..n]);
     }
 }
 
@@ -293,11 +303,11 @@ impl<S: Token> Pass<'_, S> {
         let place = (offset, first, n);
         if self.is_side_by_side(worker, plan, place) {
             let values = self.side_by_side(worker, plan, place)?;
-            worker.add_values(offset, &values[..n]);
+            worker.add_values(self.simd, offset, n, &values);
             return Ok(());
         }
-        let mut pending = [Pending::<T>::default(); BATCH];
-        let mut values = [Twofold::default(); BATCH];
+        let mut pending = Pending::default();
+        let mut values = Values::default();
         let mut targets = [1.0; BATCH];
         let mut counted = [false; BATCH];
         for i in 0..n {
@@ -334,7 +344,9 @@ impl<S: Token> Pass<'_, S> {
                 factor: weight * plan.scale,
             });
             if settings.from_logits {
-                pending[i] = self.logits(worker, row, label, sums, derivatives);
+                let statistics = self.logits::<T>(worker, row, label, &mut sums, derivatives);
+                pending.statistics.set(i, &statistics);
+                pending.sums[i] = sums;
             } else {
                 let is_nan = sums.products.high.is_nan() || sums.labels.high.is_nan();
                 if let Label::Class(_, p) = label {
@@ -349,7 +361,7 @@ impl<S: Token> Pass<'_, S> {
                         &mut worker.buffers,
                     );
                 }
-                pending[i].sums = sums;
+                pending.sums[i] = sums;
             }
         }
         if plan.hessian.is_some() {
@@ -357,25 +369,25 @@ impl<S: Token> Pass<'_, S> {
         }
         let settings = &self.settings;
         if settings.from_logits {
-            values = logits::values(self.simd, settings, self.classes, &pending, n);
+            values = pending.values::<S, T>(self.simd, settings, self.classes, n);
         } else {
             if settings.sparse {
-                let sums = pending[..n].iter_mut().map(|pending| &mut pending.sums);
+                let sums = pending.sums[..n].iter_mut();
                 probabilities::add_targets(self.simd, settings, &targets[..n], sums);
             }
-            for (value, pending) in values.iter_mut().zip(&pending[..n]) {
-                *value = probabilities::value(settings, self.classes, &pending.sums);
+            for (i, sums) in pending.sums[..n].iter().enumerate() {
+                values.set(i, probabilities::value(settings, self.classes, sums));
             }
         }
         // Samples that do not count have weight 0, but perhaps no finite value.
-        for (value, _) in values
-            .iter_mut()
-            .zip(counted)
-            .filter(|(_, counted)| !counted)
+        for (i, _) in counted[..n]
+            .iter()
+            .enumerate()
+            .filter(|(_, counted)| !**counted)
         {
-            *value = Twofold::default();
+            values.set(i, Twofold::default());
         }
-        worker.add_values(offset, &values[..n]);
+        worker.add_values(self.simd, offset, n, &values);
         Ok(())
     }
 
@@ -385,22 +397,21 @@ impl<S: Token> Pass<'_, S> {
         worker: &mut Worker<T>,
         row: Row,
         label: Label,
-        mut sums: LabelSums,
+        sums: &mut LabelSums,
         derivatives: Option<Derivatives<'_>>,
-    ) -> Pending<T> {
+    ) -> RowStatistics<T> {
         let (simd, y_pred) = (self.simd, &self.batch.y_pred);
         let temperature = self.settings.inverse_temperature;
         if let Label::Class(_, logit) = label {
-            let LabelSums { all, weight, .. } = sums;
-            sums = LabelSums {
+            let LabelSums { all, weight, .. } = *sums;
+            *sums = LabelSums {
                 all,
                 weight,
                 ..LabelSums::of_class(logit)
             };
         }
         let Some(derivatives) = derivatives else {
-            let statistics = row_statistics(simd, y_pred, row, temperature, &mut worker.scratch.x);
-            return Pending { statistics, sums };
+            return row_statistics(simd, y_pred, row, temperature, &mut worker.scratch.x);
         };
         // The gradient's place is free until it is written, but not for a Hessian to be made as well.
         let place = derivatives
@@ -417,10 +428,7 @@ impl<S: Token> Pass<'_, S> {
             derivatives,
             (&mut worker.scratch, &mut worker.buffers),
         );
-        Pending {
-            statistics: exponentials.statistics,
-            sums,
-        }
+        exponentials.statistics
     }
 
     /// One prediction as a number.

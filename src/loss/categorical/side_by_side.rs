@@ -1,13 +1,14 @@
 //! Samples of few classes, several at once: the usual sparse labels of logits, without smoothing or temperature.
 
 use super::labels::LabelSums;
-use super::logits::{self, Pending, slope_of_class, without_payload};
+use super::logits::{slope_of_class, without_payload};
 use super::pass::{BATCH, Pass, Plan, Summed, Worker};
+use super::pending::{Pending, Values};
 use super::samples::at;
 use crate::lanes::Token;
 use crate::loss::Refusal;
-use crate::loss::twofold::Twofold;
-use crate::reduction::row_statistics::{InverseTemperature, RowStatistics};
+use crate::reduction::batch_statistics::BatchStatistics;
+use crate::reduction::row_statistics::InverseTemperature;
 use crate::reduction::rows_side_by_side::{
     Exception, scaled_softmax, side_by_side, statistics_of_rows,
 };
@@ -37,8 +38,8 @@ impl<S: Token> Pass<'_, S> {
         worker: &mut Worker<T>,
         plan: &Plan<'_>,
         (offset, first, n): (usize, usize, usize),
-    ) -> Result<[Twofold; BATCH], (usize, Refusal)> {
-        let mut pending = [Pending::<T>::default(); BATCH];
+    ) -> Result<Values, (usize, Refusal)> {
+        let mut pending = Pending::default();
         let mut classes = [0; BATCH];
         let mut factors = [0.0; BATCH];
         for i in 0..n {
@@ -51,12 +52,12 @@ impl<S: Token> Pass<'_, S> {
             factors[i] = weight * plan.scale;
             // Before the gradient may take its place.
             let logit = self.prediction::<T>(sample * self.classes + classes[i]);
-            pending[i].sums = LabelSums::of_class(logit);
+            pending.sums[i] = LabelSums::of_class(logit);
         }
         worker.totals.count += n as u64;
         let (simd, y_pred, place) = (self.simd, &self.batch.y_pred, (first, n));
         let scratch = &mut worker.scratch;
-        let statistics = match &plan.gradient {
+        pending.statistics = match &plan.gradient {
             None => statistics_of_rows(simd, y_pred, place, self.classes, scratch),
             Some(gradient) => scaled_softmax(
                 simd,
@@ -66,16 +67,13 @@ impl<S: Token> Pass<'_, S> {
                 (&factors, &classes),
                 scratch,
                 #[inline(always)]
-                |target: Exception<T>, row: &RowStatistics<T>| {
-                    let slope = slope_of_class::<S, T>(target.exponential, row, target.inverse);
-                    T::nearest(without_payload(slope * factors[target.row]))
+                |target: Exception<T>, rows: &BatchStatistics<BATCH>| {
+                    let (e, i) = (target.exponential, target.row);
+                    let slope = slope_of_class::<S, T, _>(e, (rows, i), target.inverse);
+                    T::nearest(without_payload(slope * factors[i]))
                 },
             ),
         };
-        for (pending, statistics) in pending.iter_mut().zip(statistics) {
-            pending.statistics = statistics;
-        }
-        let values = logits::values(simd, &self.settings, self.classes, &pending, n);
-        Ok(values)
+        Ok(pending.values::<S, T>(simd, &self.settings, self.classes, n))
     }
 }

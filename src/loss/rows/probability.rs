@@ -10,7 +10,7 @@ use crate::loss::twofold::Twofold;
 use crate::math::exp::exp_parts;
 use crate::math::log::log_parts;
 use crate::math::twofold::{fast_two_sum, multiply, two_sum};
-use crate::reduction::row_statistics::log_sums;
+use crate::reduction::batch_statistics::BatchStatistics;
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
@@ -105,7 +105,7 @@ impl Predictions for Logits {
     #[inline(always)]
     fn read<S: Token>(self, simd: S, elements: &mut Elements<'_, S>) -> Softmax {
         let statistics = elements.statistics();
-        let sums = log_sums(simd, &[statistics], 1);
+        let sums = BatchStatistics::of_row(&statistics).log_sums::<S, f64>(simd, 1);
         Softmax {
             exists: statistics.has_probabilities(),
             maximum: statistics.maximum,

@@ -1,0 +1,301 @@
+//! Tiles: some rows, an element of each to a vector. Rows that lie one after the other are transposed on the way,
+//! in squares of as many elements as a vector has lanes.
+
+use super::row_probabilities::Scratch;
+use super::row_sums::RowReal;
+use crate::driver::operand::{BLOCK, Operand, OperandMut};
+use crate::driver::rows::{load, reserve, store};
+use crate::lanes::transpose::transpose;
+use crate::lanes::{Lanes, Token};
+use fearless_simd::prelude::*;
+use std::ops::Range;
+
+/// Elements of a row at most: from here on a row by itself is faster.
+const NARROW: usize = 64;
+
+/// Whether the `rows` rows of `columns` elements from `first` on are better done at once.
+#[inline(always)]
+pub(crate) fn side_by_side<T: RowReal>(
+    x: &Operand<'_>,
+    (first, rows): (usize, usize),
+    columns: usize,
+) -> bool {
+    // Rows longer than a block are summed block by block, which only the row kernel does.
+    let bound = if rows < 16 || x.as_columns::<T>(first, 16, columns).is_none() {
+        NARROW
+    } else {
+        BLOCK
+    };
+    rows > 1 && (1..=bound).contains(&columns)
+}
+
+/// Tiles at once at most, and their elements: what is done to one has to wait for itself, less so for another.
+pub(crate) const TILES: usize = 8;
+const TILES_ELEMENTS: usize = 1 << 12;
+
+/// Elements of a tile.
+#[inline(always)]
+fn tile_size<S: Token, T: RowReal>(columns: usize) -> usize {
+    let lanes = T::Vector::<S>::LEN;
+    lanes * columns.max(lanes)
+}
+
+/// Call `f` with the first row of each tile, as many as are done at once, and their number.
+#[inline(always)]
+pub(crate) fn for_each_group<S: Token, T: RowReal>(
+    rows: Range<usize>,
+    columns: usize,
+    mut f: impl FnMut(usize, usize),
+) {
+    let lanes = T::Vector::<S>::LEN;
+    let tiles = (TILES_ELEMENTS / tile_size::<S, T>(columns)).clamp(1, TILES);
+    for first in rows.clone().step_by(tiles * lanes) {
+        f(first, (tiles * lanes).min(rows.end - first));
+    }
+}
+
+/// Some rows, no more than `T`'s vectors have lanes, an element of each to a vector.
+#[derive(Clone, Copy)]
+pub(crate) struct Tile<T> {
+    pub(crate) elements: *mut T,
+    pub(crate) first_row: usize,
+    rows: usize,
+    pub(crate) columns: usize,
+}
+
+impl<T> Default for Tile<T> {
+    fn default() -> Self {
+        Self {
+            elements: std::ptr::null_mut(),
+            first_row: 0,
+            rows: 0,
+            columns: 0,
+        }
+    }
+}
+
+impl<T: RowReal> Tile<T> {
+    /// The rows from `first_row` on; zeros for those that lack.
+    #[inline(always)]
+    pub(crate) fn read<S: Token>(
+        simd: S,
+        x: &Operand<'_>,
+        (first_row, rows): (usize, usize),
+        columns: usize,
+        (elements, buffer): (&mut [T], &mut Vec<T>),
+    ) -> Self {
+        let lanes = T::Vector::<S>::LEN;
+        if let Some((first, stride)) = x.as_columns::<T>(first_row, lanes, columns)
+            && rows == lanes
+        {
+            let columns = elements.chunks_exact_mut(lanes).take(columns);
+            for (column, target) in columns.enumerate() {
+                // SAFETY: as many elements as there are lanes lie there.
+                let source = unsafe { first.offset(column as isize * stride) };
+                // SAFETY: as above; they are read before `out` is written.
+                let source = unsafe { std::slice::from_raw_parts(source, lanes) };
+                T::Vector::<S>::from_slice(simd, source).store_slice(target);
+            }
+        } else {
+            let (start, n) = (first_row * columns, rows * columns);
+            let room = room::<S, T>(columns);
+            let rows = if let Some(slice) = x.as_slice::<T>(start, room) {
+                slice
+            } else {
+                let buffer = reserve(buffer, room);
+                x.read(simd, start, &mut buffer[..n]);
+                buffer[n..].fill(T::default());
+                buffer
+            };
+            // SAFETY: there is room for all rows, and for `columns` vectors, or as many as there are lanes.
+            unsafe {
+                let (rows, tile) = (rows.as_ptr(), elements.as_mut_ptr());
+                transpose_tile::<S, T>(simd, columns, (rows, columns, 1), (tile, lanes, lanes));
+            }
+        }
+        Self {
+            elements: elements.as_mut_ptr(),
+            first_row,
+            rows,
+            columns,
+        }
+    }
+
+    /// The element `column` of all rows.
+    #[inline(always)]
+    pub(crate) fn get<S: Token>(&self, simd: S, column: usize) -> T::Vector<S> {
+        debug_assert!(column < self.columns);
+        let lanes = T::Vector::<S>::LEN;
+        // SAFETY: one of the `columns` vectors of the buffer, which outlives the tile.
+        let slice = unsafe { std::slice::from_raw_parts(self.elements.add(column * lanes), lanes) };
+        T::Vector::<S>::from_slice(simd, slice)
+    }
+
+    #[inline(always)]
+    pub(crate) fn set<S: Token>(&self, column: usize, value: T::Vector<S>) {
+        debug_assert!(column < self.columns);
+        let lanes = T::Vector::<S>::LEN;
+        // SAFETY: as above; no other reference lives.
+        let slice =
+            unsafe { std::slice::from_raw_parts_mut(self.elements.add(column * lanes), lanes) };
+        value.store_slice(slice);
+    }
+
+    /// Write the rows to `out`.
+    #[inline(always)]
+    pub(crate) fn write<S: Token>(&self, simd: S, out: &OperandMut<'_>, buffer: &mut Vec<T>) {
+        let lanes = T::Vector::<S>::LEN;
+        if let Some((first, stride)) = out.as_mut_columns::<T>(self.first_row, lanes, self.columns)
+            && self.rows == lanes
+        {
+            for column in 0..self.columns {
+                // SAFETY: as many elements as there are lanes lie there, which belong to these rows.
+                let target = unsafe { first.offset(column as isize * stride) };
+                // SAFETY: as above; rows are shared out among threads, and no other reference lives.
+                let target = unsafe { std::slice::from_raw_parts_mut(target, lanes) };
+                self.get(simd, column).store_slice(target);
+            }
+            return;
+        }
+        let columns = self.columns;
+        let (start, n) = (self.first_row * columns, self.rows * columns);
+        let place = out.as_mut_ptr::<T>(start, n);
+        let room = room::<S, T>(columns);
+        let direct = place.filter(|_| room == n);
+        let rows = direct.unwrap_or_else(|| reserve(buffer, room).as_mut_ptr());
+        // SAFETY: there is room for all rows in the buffer, or in `out`, where they are shared out among
+        // threads; the tile is apart from both.
+        unsafe {
+            let tile = self.elements.cast_const();
+            transpose_tile::<S, T>(simd, columns, (tile, lanes, lanes), (rows, columns, 1));
+            match place {
+                Some(_) if direct.is_some() => {}
+                Some(place) => copy(simd, rows, place, n),
+                None => out.write(simd, start, std::slice::from_raw_parts(rows, n)),
+            }
+        }
+    }
+}
+
+/// Elements that as many rows as there are lanes have, the last with a whole vector: rows of less are read and
+/// written with what follows them.
+#[inline(always)]
+fn room<S: Token, T: RowReal>(columns: usize) -> usize {
+    let lanes = T::Vector::<S>::LEN;
+    (lanes - 1) * columns + columns.max(lanes)
+}
+
+/// From rows to a tile, or back: pointer, distance from vector to vector, and from a row's element to the next.
+///
+/// # Safety
+/// From `source` on can be read, to `target` written, apart from it, as many rows as there are lanes in [`room`] elements,
+/// or `columns` vectors, but at least as many as there are lanes.
+#[inline(always)]
+unsafe fn transpose_tile<S: Token, T: RowReal>(
+    simd: S,
+    columns: usize,
+    (source, source_step, source_next): (*const T, usize, usize),
+    (target, target_step, target_next): (*mut T, usize, usize),
+) {
+    let lanes = T::Vector::<S>::LEN;
+    let mut first = 0;
+    loop {
+        // SAFETY: promised by the caller; a chunk ends with the row or before, or is the only one.
+        unsafe {
+            let source = (source.add(first * source_next), source_step);
+            let target = (target.add(first * target_next), target_step);
+            if lanes == 16 {
+                transpose_square::<S, T, 16>(simd, source, target);
+            } else {
+                transpose_square::<S, T, 8>(simd, source, target);
+            }
+        }
+        if first + lanes >= columns {
+            break;
+        }
+        // The last chunk ends with the row.
+        first = (first + lanes).min(columns - lanes);
+    }
+}
+
+/// Transpose `N` vectors, from and to pointers with a distance from one to the next; in the order of memory.
+///
+/// # Safety
+/// So many vectors can be read, and written.
+#[inline(always)]
+unsafe fn transpose_square<S: Token, T: RowReal, const N: usize>(
+    simd: S,
+    (source, source_step): (*const T, usize),
+    (target, target_step): (*mut T, usize),
+) {
+    let mut square = [T::Vector::<S>::lit(simd, 0.0); N];
+    for (i, vector) in square.iter_mut().enumerate() {
+        // SAFETY: promised by the caller.
+        *vector = unsafe { load(simd, source.add(i * source_step)) };
+    }
+    for (i, vector) in transpose::<S, _, N>(square).into_iter().enumerate() {
+        // SAFETY: promised by the caller.
+        unsafe { store::<S, T>(Some(target), i * target_step, vector) };
+    }
+}
+
+/// Copy `n` elements.
+///
+/// # Safety
+/// They can be read at `source`, and written at `target`, which is apart from it.
+#[inline(always)]
+unsafe fn copy<S: Token, T: RowReal>(simd: S, source: *const T, target: *mut T, n: usize) {
+    let lanes = T::Vector::<S>::LEN;
+    let whole = n - n % lanes;
+    // SAFETY: promised by the caller.
+    unsafe {
+        for at in (0..whole).step_by(lanes) {
+            store::<S, T>(Some(target), at, load(simd, source.add(at)));
+        }
+        for at in whole..n {
+            *target.add(at) = *source.add(at);
+        }
+    }
+}
+
+/// The tiles of `n` rows from `first_row` on.
+#[inline(always)]
+pub(crate) fn read_tiles<S: Token, T: RowReal>(
+    simd: S,
+    x: &Operand<'_>,
+    (first_row, n): (usize, usize),
+    columns: usize,
+    scratch: &mut Scratch<T>,
+) -> ([Tile<T>; TILES], usize) {
+    let lanes = T::Vector::<S>::LEN;
+    let count = n.div_ceil(lanes);
+    let size = tile_size::<S, T>(columns);
+    let elements = reserve(&mut scratch.tile, count * size);
+    let mut tiles = [Tile::default(); TILES];
+    for (k, (tile, elements)) in tiles
+        .iter_mut()
+        .zip(elements.chunks_exact_mut(size))
+        .enumerate()
+    {
+        let place = (first_row + k * lanes, lanes.min(n - k * lanes));
+        *tile = Tile::read(simd, x, place, columns, (elements, &mut scratch.x));
+    }
+    (tiles, count)
+}
+
+/// The column after `column` in the lane where a row by itself would have it: the last vector of a row ends
+/// with it, see [`crate::driver::rows`].
+#[inline(always)]
+pub(crate) fn next_in_lane(lane: usize, column: usize, n: usize, lanes: usize) -> usize {
+    let whole = n - n % lanes;
+    let next = column + lanes;
+    if next < whole || n < lanes {
+        return next;
+    }
+    let in_tail = n - lanes + lane;
+    if column < whole && in_tail >= whole {
+        in_tail
+    } else {
+        n
+    }
+}
