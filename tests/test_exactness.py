@@ -182,6 +182,30 @@ def test_a_row_depends_on_nothing_but_its_values(name, options, classes, dtype):
             assert bits(loss.gradient_hessian(y_true.T, pred)[1].T) == bits(h)
 
 
+@pytest.mark.parametrize("unusual", [np.inf, -np.inf, np.nan, 5000.0, -6e4])
+@pytest.mark.parametrize("classes", [2, 10, 40])
+def test_a_row_of_logits_is_not_changed_by_unusual_neighbours(classes, unusual, dtype):
+    rng = np.random.default_rng(classes)
+    y_pred = (4 * rng.standard_normal((37, classes))).astype(dtype)
+    y_pred[20, 1] = unusual
+    y_pred[21] = unusual
+    distributions = al.softmax(rng.standard_normal((37, classes)))
+    distributions[::4] = np.eye(classes)[0]
+    for name, y_true in [
+        ("categorical_crossentropy", distributions),
+        ("categorical_crossentropy", distributions.astype(dtype)),
+        ("sparse_categorical_crossentropy", distributions.argmax(-1)),
+    ]:
+        loss = loss_class(name, reduction="none", from_logits=True)
+        values, gradient = loss.value_and_grad(y_true, y_pred)
+        rows = [loss.value_and_grad(y_true[i : i + 1], y_pred[i : i + 1]) for i in range(37)]
+        assert bits(values) == bits(np.concatenate([row[0] for row in rows]))
+        assert bits(gradient) == bits(np.concatenate([row[1] for row in rows]))
+    for function in (al.softmax, al.log_softmax):
+        rows = [function(y_pred[i : i + 1]) for i in range(37)]
+        assert bits(function(y_pred)) == bits(np.concatenate(rows))
+
+
 @EACH
 def test_the_value_with_a_gradient_is_the_value(name, options, dtype):
     y_true, y_pred = loss_inputs(name, (70, 9), dtype, **options)

@@ -11,7 +11,7 @@ use fearless_simd::prelude::*;
 use std::ops::Range;
 
 /// Elements of a row at most: from here on a row by itself is faster.
-const NARROW: usize = 64;
+const NARROW: usize = 112;
 
 /// Whether the `rows` rows of `columns` elements from `first` on are better done at once.
 #[inline(always)]
@@ -159,18 +159,15 @@ impl<T: RowReal> Tile<T> {
         }
         let columns = self.columns;
         let (start, n) = (self.first_row * columns, self.rows * columns);
-        let place = out.as_mut_ptr::<T>(start, n);
-        let room = room::<S, T>(columns);
-        let direct = place.filter(|_| room == n);
-        let rows = direct.unwrap_or_else(|| reserve(buffer, room).as_mut_ptr());
-        // SAFETY: there is room for all rows in the buffer, or in `out`, where they are shared out among
-        // threads; the tile is apart from both.
+        let rows = reserve(buffer, room::<S, T>(columns)).as_mut_ptr();
+        // SAFETY: there is room for all rows in the buffer, of which `n` elements go to `out`, where rows are
+        // shared out among threads; the tile is apart from both.
         unsafe {
             let tile = self.elements.cast_const();
             transpose_tile::<S, T>(simd, columns, (tile, lanes, lanes), (rows, columns, 1));
-            match place {
-                Some(_) if direct.is_some() => {}
-                Some(place) => copy(simd, rows, place, n),
+            // From one end to the other: 16 rows at a time would leave the caches behind.
+            match out.as_mut_ptr::<T>(start, n) {
+                Some(target) => copy(simd, rows, target, n),
                 None => out.write(simd, start, std::slice::from_raw_parts(rows, n)),
             }
         }

@@ -6,7 +6,7 @@ use super::Settings;
 use crate::driver::operand::Operand;
 use crate::driver::rows::{Row, for_each_vector, read_block};
 use crate::lanes::Token;
-use crate::loss::twofold::Twofold;
+use crate::loss::twofold::{Twofold, TwofoldLanes};
 use crate::loss::{Argument, Batch, Found, Refusal};
 use crate::math::log::log;
 use crate::math::twofold::{two_product, two_sum};
@@ -51,7 +51,7 @@ impl LabelSums {
 
 /// A sum in lanes.
 #[derive(Clone, Copy)]
-struct LaneSum<S: Token> {
+pub(super) struct LaneSum<S: Token> {
     sum: f64x8<S>,
     error: f64x8<S>,
     compensate: bool,
@@ -59,7 +59,7 @@ struct LaneSum<S: Token> {
 
 impl<S: Token> LaneSum<S> {
     #[inline(always)]
-    fn zero(simd: S, compensate: bool) -> Self {
+    pub(super) fn zero(simd: S, compensate: bool) -> Self {
         let zero = f64x8::splat(simd, 0.0);
         Self {
             sum: zero,
@@ -69,7 +69,7 @@ impl<S: Token> LaneSum<S> {
     }
 
     #[inline(always)]
-    fn add(&mut self, x: f64x8<S>, x_low: f64x8<S>) {
+    pub(super) fn add(&mut self, x: f64x8<S>, x_low: f64x8<S>) {
         if self.compensate {
             let (sum, error) = two_sum::<S, _>(self.sum, x);
             self.sum = sum;
@@ -80,9 +80,15 @@ impl<S: Token> LaneSum<S> {
     }
 
     #[inline(always)]
-    fn add_product(&mut self, a: f64x8<S>, b: f64x8<S>) {
+    pub(super) fn add_product(&mut self, a: f64x8<S>, b: f64x8<S>) {
         let (product, error) = two_product::<S, _>(a, b);
         self.add(product, error);
+    }
+
+    /// The sum of each lane.
+    #[inline(always)]
+    pub(super) fn lanes(self) -> TwofoldLanes<S> {
+        TwofoldLanes::new(self.sum, self.error)
     }
 
     #[inline(always)]
@@ -117,7 +123,7 @@ pub(super) fn clip<S: Token>(simd: S, p: f64x8<S>, epsilon: f64) -> f64x8<S> {
 
 /// Whether an element is outside `[0, 1]`.
 #[inline(always)]
-fn outside<S: Token>(simd: S, x: f64x8<S>) -> <f64x8<S> as SimdBase<S>>::Mask {
+pub(super) fn outside<S: Token>(simd: S, x: f64x8<S>) -> <f64x8<S> as SimdBase<S>>::Mask {
     x.simd_lt(f64x8::splat(simd, 0.0)) | x.simd_gt(f64x8::splat(simd, 1.0))
 }
 

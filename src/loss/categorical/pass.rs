@@ -105,6 +105,8 @@ pub(super) struct Worker<T> {
     pub(super) totals: Totals,
     pub(super) scratch: Scratch<T>,
     pub(super) buffers: LabelBuffers,
+    /// For labels of the type of the computation, and others.
+    pub(super) labels: (Scratch<T>, Scratch<f64>),
     pub(super) ids: Vec<i64>,
     pub(super) weights: Vec<f64>,
     pub(super) values: Vec<T>,
@@ -116,6 +118,7 @@ impl<T: Default> Default for Worker<T> {
             totals: Totals::new(),
             scratch: Scratch::default(),
             buffers: LabelBuffers::default(),
+            labels: (Scratch::default(), Scratch::default()),
             ids: Vec::new(),
             weights: Vec::new(),
             values: Vec::new(),
@@ -303,6 +306,12 @@ impl<S: Token> Pass<'_, S> {
         let place = (offset, first, n);
         if self.is_side_by_side(worker, plan, place) {
             let values = self.side_by_side(worker, plan, place)?;
+            worker.add_values(self.simd, offset, n, &values);
+            return Ok(());
+        }
+        if self.is_dense_side_by_side::<T>(plan, (first, n))
+            && let Some(values) = self.dense_side_by_side(worker, plan, place)
+        {
             worker.add_values(self.simd, offset, n, &values);
             return Ok(());
         }

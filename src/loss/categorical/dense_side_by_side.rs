@@ -1,0 +1,304 @@
+//! Samples of few classes with dense labels, several at once: a distribution for each, logits, and no option that
+//! is more than a factor.
+//!
+//! The results are those of the samples by themselves, to the bit: the sums over a row are those of `labels.rs`,
+//! lane after lane, and the gradient is that of `logits.rs` in its general form.
+
+use super::labels::{LabelSums, LaneSum, outside};
+use super::pass::{Pass, Plan, Summed, Worker};
+use super::pending::{Pending, Values};
+use crate::driver::elementwise::canonical_nan;
+use crate::driver::operand::{Operand, OperandMut};
+use crate::lanes::{Lanes, Token};
+use crate::loss::twofold::{Twofold, TwofoldLanes};
+use crate::reduction::batch_statistics::{eight, put};
+use crate::reduction::row_exponential::unscale;
+use crate::reduction::row_probabilities::Scratch;
+use crate::reduction::row_statistics::{InverseTemperature, inverse_of_sum};
+use crate::reduction::row_sums::RowReal;
+use crate::reduction::rows_side_by_side::{Statistics, TOGETHER};
+use crate::reduction::tile::{Tile, next_in_lane, read_tiles, side_by_side};
+use fearless_simd::f64x8;
+use fearless_simd::prelude::*;
+
+/// Lanes of the sums in `labels.rs`.
+const LANES: usize = 8;
+
+/// Labels beside a tile of logits, as they are or, of another type, as `f64`.
+enum LabelTile<T> {
+    Same(Tile<T>),
+    Wide([Tile<f64>; 2]),
+}
+
+impl<T: RowReal> LabelTile<T> {
+    #[inline(always)]
+    fn read<S: Token>(
+        simd: S,
+        y_true: &Operand<'_>,
+        (first, n): (usize, usize),
+        classes: usize,
+        (same, wide): (&mut Scratch<T>, &mut Scratch<f64>),
+    ) -> Self {
+        if y_true.as_slice::<T>(first * classes, 1).is_some() {
+            return Self::Same(read_tiles(simd, y_true, (first, n), classes, same).0[0]);
+        }
+        let (tiles, count) = read_tiles(simd, y_true, (first, n), classes, wide);
+        Self::Wide([tiles[0], tiles[1.min(count - 1)]])
+    }
+
+    /// The labels of a class.
+    #[inline(always)]
+    fn get<S: Token>(&self, simd: S, class: usize) -> [f64x8<S>; 2] {
+        match self {
+            Self::Same(tile) => T::widen(simd, tile.get(simd, class)),
+            Self::Wide([low, high]) => [low.get(simd, class), high.get(simd, class)],
+        }
+    }
+}
+
+/// The sums of labels and of their products with logits, of eight samples.
+#[derive(Clone, Copy)]
+struct Sums<S: Token> {
+    labels: LaneSum<S>,
+    products: LaneSum<S>,
+}
+
+impl<S: Token> Sums<S> {
+    #[inline(always)]
+    fn zero<T: RowReal>(simd: S) -> Self {
+        let zero = LaneSum::zero(simd, T::Vector::<S>::PRECISION == 53);
+        Self {
+            labels: zero,
+            products: zero,
+        }
+    }
+
+    #[inline(always)]
+    fn add(&mut self, simd: S, y: f64x8<S>, z: f64x8<S>) {
+        let zero = f64x8::splat(simd, 0.0);
+        self.labels.add(y, zero);
+        self.products
+            .add_product(y, y.simd_eq(zero).select(zero, z));
+    }
+}
+
+/// Both sums of samples, of which those of each lane are given; `None` for a label that is refused.
+#[inline(always)]
+fn sum_labels<S: Token, T: RowReal>(
+    simd: S,
+    tile: &Tile<T>,
+    labels: &LabelTile<T>,
+) -> Option<[[TwofoldLanes<S>; 2]; 2]> {
+    let n = tile.columns;
+    let zero = f64x8::splat(simd, 0.0);
+    let mut refused = outside(simd, zero);
+    let mut of_lanes = [[Sums::zero::<T>(simd); 2]; LANES];
+    for (lane, sums) in of_lanes.iter_mut().enumerate() {
+        let mut class = lane;
+        while class < n {
+            let z = T::widen(simd, tile.get(simd, class));
+            let y = labels.get(simd, class);
+            for half in 0..T::HALVES {
+                refused |= outside(simd, y[half]);
+                sums[half].add(simd, y[half], z[half]);
+            }
+            class = next_in_lane(lane, class, n, LANES);
+        }
+    }
+    if refused.any_true() {
+        return None;
+    }
+    let mut totals = [[TwofoldLanes {
+        high: zero,
+        low: zero,
+    }; 2]; 2];
+    for half in 0..T::HALVES {
+        let mut parts = [totals[0]; LANES];
+        for (parts, sums) in parts.iter_mut().zip(&of_lanes) {
+            *parts = [sums[half].labels.lanes(), sums[half].products.lanes()];
+        }
+        for distance in [4, 2, 1] {
+            for i in 0..distance {
+                let [labels, products] = parts[i + distance];
+                parts[i] = [parts[i][0].plus(labels), parts[i][1].plus(products)];
+            }
+        }
+        totals[half] = parts[0];
+    }
+    Some(totals)
+}
+
+impl<S: Token> Pass<'_, S> {
+    /// Whether a batch may be for [`Pass::dense_side_by_side`].
+    pub(super) fn is_dense_side_by_side<T: Summed>(
+        &self,
+        plan: &Plan<'_>,
+        (first, n): (usize, usize),
+    ) -> bool {
+        let settings = &self.settings;
+        let in_place = |out: &OperandMut<'_>| {
+            let (start, n) = (first * self.classes, n * self.classes);
+            out.as_mut_ptr::<T>(start, n).is_some()
+        };
+        !settings.sparse
+            && settings.from_logits
+            && settings.label_smoothing == 0.0
+            && settings.inverse_temperature == InverseTemperature::ONE
+            && settings.class_weight.is_none()
+            && plan.hessian.is_none()
+            && plan
+                .gradient
+                .as_ref()
+                .is_none_or(|out| settings.z_loss == 0.0 && in_place(out))
+            && side_by_side::<T>(&self.batch.y_pred, (first, n), self.classes)
+    }
+
+    /// Evaluate `n` samples from `first` on, the `offset`-th of the range; `None`, and nothing done, if they have
+    /// something unusual to them: a refusal or an infinite logit.
+    #[inline(never)]
+    pub(super) fn dense_side_by_side<T: Summed>(
+        &self,
+        worker: &mut Worker<T>,
+        plan: &Plan<'_>,
+        (offset, first, n): (usize, usize, usize),
+    ) -> Option<Values> {
+        let (simd, classes) = (self.simd, self.classes);
+        if worker.weights[offset..offset + n]
+            .iter()
+            .any(|&weight| weight < 0.0)
+        {
+            return None;
+        }
+        let mut pending = Pending::default();
+        let usual = simd.vectorize(
+            #[inline(always)]
+            || {
+                let mut parts = [[0.0; TOGETHER]; 4];
+                for begin in (0..n).step_by(T::Vector::<S>::LEN) {
+                    let (tile, labels) = self.tiles(worker, (first + begin, n - begin));
+                    let statistics = Statistics::<S, T>::new::<false>(simd, &tile);
+                    let infinity = T::Vector::<S>::lit(simd, f64::INFINITY);
+                    if statistics.maximum.simd_eq(infinity).any_true() {
+                        return false;
+                    }
+                    statistics.write(simd, begin, &mut pending.statistics);
+                    let Some(sums) = sum_labels(simd, &tile, &labels) else {
+                        return false;
+                    };
+                    for (half, [labels, products]) in sums.into_iter().enumerate().take(T::HALVES) {
+                        let at = begin + 8 * half;
+                        put(&mut parts[0], at, labels.high);
+                        put(&mut parts[1], at, labels.low);
+                        put(&mut parts[2], at, products.high);
+                        put(&mut parts[3], at, products.low);
+                    }
+                }
+                for (i, sums) in pending.sums[..n].iter_mut().enumerate() {
+                    let [labels, labels_low, products, products_low] = parts.map(|part| part[i]);
+                    sums.labels = Twofold {
+                        high: labels,
+                        low: labels_low,
+                    };
+                    sums.products = Twofold {
+                        high: products,
+                        low: products_low,
+                    };
+                }
+                true
+            },
+        );
+        if !usual {
+            return None;
+        }
+        worker.totals.count += n as u64;
+        if let Some(gradient) = &plan.gradient {
+            let mut factors = [0.0; TOGETHER];
+            for (factor, &weight) in factors.iter_mut().zip(&worker.weights[offset..offset + n]) {
+                *factor = weight * plan.scale;
+            }
+            simd.vectorize(
+                #[inline(always)]
+                || {
+                    for begin in (0..n).step_by(T::Vector::<S>::LEN) {
+                        let (tile, labels) = self.tiles(worker, (first + begin, n - begin));
+                        let shares = &pending.sums[begin..];
+                        differentiate(simd, &tile, &labels, (shares, &factors[begin..]));
+                        tile.write(simd, gradient, &mut worker.scratch.result);
+                    }
+                },
+            );
+        }
+        Some(pending.values::<S, T>(simd, &self.settings, classes, n))
+    }
+
+    /// Logits and labels of as many of `n` samples from `first` on as there are lanes.
+    #[inline(always)]
+    fn tiles<T: Summed>(
+        &self,
+        worker: &mut Worker<T>,
+        (first, n): (usize, usize),
+    ) -> (Tile<T>, LabelTile<T>) {
+        let (simd, classes) = (self.simd, self.classes);
+        let place = (first, n.min(T::Vector::<S>::LEN));
+        let (same, wide) = &mut worker.labels;
+        let labels = LabelTile::read(simd, &self.batch.y_true, place, classes, (same, wide));
+        let (tiles, _) = read_tiles(
+            simd,
+            &self.batch.y_pred,
+            place,
+            classes,
+            &mut worker.scratch,
+        );
+        (tiles[0], labels)
+    }
+}
+
+/// Make the gradient of a tile of logits: `factor (p share - y)`, see `logits.rs`.
+#[inline(always)]
+fn differentiate<S: Token, T: RowReal>(
+    simd: S,
+    tile: &Tile<T>,
+    labels: &LabelTile<T>,
+    (sums, factors): (&[LabelSums], &[f64]),
+) {
+    let statistics = Statistics::<S, T>::new::<true>(simd, tile);
+    let (one, zero) = (f64x8::splat(simd, 1.0), f64x8::splat(simd, 0.0));
+    let undo = f64x8::splat(simd, unscale(T::Vector::<S>::PRECISION));
+    let peak = T::widen(simd, statistics.peak);
+    let [
+        mut share,
+        mut others,
+        mut inverse,
+        mut probability,
+        mut factor,
+    ] = [[zero; 2]; 5];
+    for half in 0..T::HALVES {
+        share[half] = f64x8::from_fn(
+            simd,
+            #[inline(always)]
+            |i| sums.get(8 * half + i).map_or(0.0, |sums| sums.labels.high),
+        );
+        factor[half] = eight(simd, factors, 8 * half);
+        let (ties, unit) = (statistics.ties[half], statistics.unit[half]);
+        let rest = (statistics.rest[half], statistics.rest_low[half]);
+        others[half] = (ties - one) + (rest.0 + rest.1) / unit;
+        let of_sum = inverse_of_sum(simd, ties * unit, rest).0;
+        inverse[half] = of_sum * unit;
+        probability[half] = of_sum * undo;
+    }
+    let bad = statistics.without_probabilities(simd);
+    let nan = T::Vector::<S>::lit(simd, f64::NAN);
+    for class in 0..tile.columns {
+        let e = T::widen(simd, tile.get(simd, class));
+        let y = labels.get(simd, class);
+        let mut slope = [zero; 2];
+        for half in 0..T::HALVES {
+            let (e, y, share) = (e[half], y[half] + zero, share[half]);
+            let below = Lanes::fma(e * probability[half], share, -y);
+            let at_maximum = ((share - y) - y * others[half]) * inverse[half];
+            slope[half] = e.simd_eq(peak[half]).select(at_maximum, below) * factor[half];
+        }
+        let slope = canonical_nan(simd, T::narrow(slope));
+        tile.set(class, bad.select(nan, slope));
+    }
+}
