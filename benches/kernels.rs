@@ -5,6 +5,7 @@
 //! `silu avx512 10k sd=3`; "items/s" is elements per second. A copy of the same memory is the floor.
 
 use actloss_rs::activation::{ACTIVATIONS, Definition};
+use actloss_rs::driver::elementwise::Stores;
 use actloss_rs::level::Level;
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -88,7 +89,15 @@ fn value(bencher: Bencher<'_, '_>, case: &Case) {
     let mut y = vec![0.0_f32; n];
     bencher.counter(ItemsCount::new(n)).bench_local(|| {
         // SAFETY: one input and the output, of n elements each, which do not overlap.
-        unsafe { (case.activation.value.single)(case.level, &[x.as_ptr()], y.as_mut_ptr(), n) };
+        unsafe {
+            (case.activation.value.single)(
+                case.level,
+                &[x.as_ptr()],
+                y.as_mut_ptr(),
+                n,
+                Stores::Cached,
+            );
+        }
         divan::black_box(&mut y);
     });
 }

@@ -129,6 +129,20 @@ def test_float32_sums_of_any_magnitude(roots, data):
         assert np.isnan(total) == np.isnan(none).any()
 
 
+@pytest.mark.parametrize("function", [al.mean_squared_error, al.mean_absolute_error])
+@given(st.lists(st.integers(-70, 70), min_size=1, max_size=5), st.sampled_from([0, 1, 15, 700]))
+@example([0, 30, -60, 65], 0)
+def test_sums_of_blocks_of_changing_magnitude(function, exponents, rest):
+    blocks = np.random.default_rng(3).standard_normal((len(exponents), 2048))
+    y_pred = np.concatenate([*np.ldexp(blocks.T, exponents).T, np.zeros(rest)]).astype(np.float32)
+    none = function(np.zeros_like(y_pred), y_pred, reduction="none")
+    assert same(function(np.zeros_like(y_pred), y_pred, reduction="sum"), fsum(none))
+    y_pred[-1] = np.nan
+    assert np.isnan(function(np.zeros_like(y_pred), y_pred))
+    y_pred[-1] = -np.inf
+    assert function(np.zeros_like(y_pred), y_pred) == np.inf
+
+
 @EACH
 @pytest.mark.parametrize("reduction", REDUCED)
 def test_order_is_of_no_account(name, options, reduction, dtype):

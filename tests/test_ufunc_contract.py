@@ -175,6 +175,24 @@ def test_position_never_changes_a_bit(name, dtype):
             assert bits(function(name)(x[start:stop])) == bits(expected[start:stop])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["sigmoid", "relu"])
+def test_large_results_have_the_bits_of_small_ones(name, dtype):
+    function = getattr(al, name)
+    size = (2**25 + 2**18) // np.dtype(dtype).itemsize + 5
+    part = (np.random.default_rng(5).standard_normal(4099) * 20).astype(dtype)
+    x, expected = (np.resize(array, size) for array in (part, function(part)))
+    for start in (0, 1):  # the second begins where no line of memory does
+        out = np.full(size + 2, 7, dtype)
+        function(x, out=out[start : start + size])
+        assert out[start : start + size].tobytes() == expected.tobytes()
+        assert (out[:start] == 7).all()
+        assert (out[start + size :] == 7).all()
+    function(x, out=x)
+    assert x.tobytes() == expected.tobytes()
+
+
+
 @pytest.mark.parametrize("name", [*UFUNCS, "gelu", "elu", "softplus"])
 @given(data=st.data())
 def test_any_view_has_the_bits_of_its_copy(name, data):

@@ -11,9 +11,11 @@
 //! `reduce_sum` or `approximate_recip`: those differ between CPUs.
 
 mod lookup;
+mod memory;
 mod token;
 pub(crate) mod transpose;
 
+pub use memory::{LINE, Line, fence_streamed, prefetch};
 pub use token::Token;
 
 use fearless_simd::prelude::*;
@@ -46,6 +48,9 @@ pub trait Lanes<S: Token>: SimdFloat<S> {
         single: impl FnOnce(f32x16<S>) -> f32x16<S>,
         double: impl FnOnce(f64x8<S>) -> f64x8<S>,
     ) -> Self;
+
+    /// Store past the caches where the level can; see [`Line`].
+    fn stream(self, target: &mut Line);
 }
 
 impl<S: Token> Lanes<S> for f32x16<S> {
@@ -79,6 +84,11 @@ impl<S: Token> Lanes<S> for f32x16<S> {
     ) -> Self {
         single(self)
     }
+
+    #[inline(always)]
+    fn stream(self, target: &mut Line) {
+        self.token().stream(self, target);
+    }
 }
 
 impl<S: Token> Lanes<S> for f64x8<S> {
@@ -111,5 +121,10 @@ impl<S: Token> Lanes<S> for f64x8<S> {
         double: impl FnOnce(f64x8<S>) -> f64x8<S>,
     ) -> Self {
         double(self)
+    }
+
+    #[inline(always)]
+    fn stream(self, target: &mut Line) {
+        self.token().stream(self.bitcast(), target);
     }
 }

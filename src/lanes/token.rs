@@ -1,6 +1,7 @@
 //! The SIMD levels that kernels are compiled for, and their fused multiply-add.
 
-use super::lookup;
+use super::memory::Line;
+use super::{lookup, memory};
 use fearless_simd::prelude::*;
 use fearless_simd::{Fallback, f32x16, f64x8, u32x16};
 #[cfg(target_arch = "aarch64")]
@@ -51,6 +52,12 @@ pub trait Token: Simd {
     #[inline(always)]
     fn larger_f64(self, a: f64x8<Self>, b: f64x8<Self>) -> f64x8<Self> {
         b.simd_gt(a).select(b, a)
+    }
+
+    /// Store past the caches where the level can; see [`Line`].
+    #[inline(always)]
+    fn stream(self, lanes: f32x16<Self>, target: &mut Line) {
+        lanes.store_array(&mut target.0);
     }
 
     /// `x`, but `bound` where it is above; NaN stays NaN. One instruction where there is one for it.
@@ -117,6 +124,11 @@ token_with_fma!(fearless_simd::x86::Avx512, "avx512", {
     }
 
     #[inline(always)]
+    fn stream(self, lanes: f32x16<Self>, target: &mut Line) {
+        memory::stream_avx512(self, lanes.into(), target);
+    }
+
+    #[inline(always)]
     fn at_most_f32(self, x: f32x16<Self>, bound: f32x16<Self>) -> f32x16<Self> {
         bound.min(x)
     }
@@ -152,6 +164,12 @@ token_with_fma!(fearless_simd::x86::Avx2, "avx2", {
             lookup::avx2_eight(self, table.into(), index.into()).simd_into(self)
         };
         half(first).combine(half(second))
+    }
+
+    #[inline(always)]
+    fn stream(self, lanes: f32x16<Self>, target: &mut Line) {
+        let (low, high) = lanes.split();
+        memory::stream_avx2(self, low.into(), high.into(), target);
     }
 
     #[inline(always)]

@@ -77,6 +77,8 @@ impl ElementwiseLoss for Quantile {
 struct AbsoluteError;
 
 impl Formula for AbsoluteError {
+    const SUMMED_AT_ONCE: bool = true;
+
     #[inline(always)]
     fn value<S: Token, V: Lanes<S>>(self, _: S, at: Element<V>) -> V {
         (at.y_pred - at.y_true).abs()

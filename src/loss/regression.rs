@@ -4,7 +4,7 @@
 use super::{Domain, Domains, Element, ElementwiseLoss, Formula, Kernel, define_loss};
 use crate::lanes::{Lanes, Token};
 use crate::math::log::log1p_parts_of_positive;
-use crate::math::twofold::{constant, divide, fast_two_sum, two_sum};
+use crate::math::twofold::{constant, divide, fast_two_sum, two_difference, two_sum};
 use fearless_simd::prelude::*;
 
 define_loss! {
@@ -46,7 +46,7 @@ impl ElementwiseLoss for MeanSquaredLogarithmicError {
 /// `y_pred - y_true`, rounded, and its error: 0 where there is none to speak of, beyond the largest number.
 #[inline(always)]
 pub(super) fn difference<S: Token, V: Lanes<S>>(simd: S, at: Element<V>) -> (V, V) {
-    let (difference, error) = two_sum(at.y_pred, -at.y_true);
+    let (difference, error) = two_difference(at.y_pred, at.y_true);
     let error = error.is_finite().select(error, V::lit(simd, 0.0));
     (difference, error)
 }
@@ -80,14 +80,20 @@ impl Formula for SquaredError {
     /// rounded difference would give 1.9.
     #[inline(always)]
     fn value<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
-        let (difference, error) = two_sum(at.y_pred, -at.y_true);
+        let difference = at.y_pred - at.y_true;
         let plain = difference * difference;
-        let correction = (difference + difference) * error;
-        let value = difference.fma(difference, correction);
         // Beyond the largest number the error terms are not finite.
         plain
             .simd_lt(V::lit(simd, f64::INFINITY))
-            .select(value, plain)
+            .select(self.value_of_common(simd, at), plain)
+    }
+
+    const SUMMED_AT_ONCE: bool = true;
+
+    #[inline(always)]
+    fn value_of_common<S: Token, V: Lanes<S>>(self, _: S, at: Element<V>) -> V {
+        let (difference, error) = two_difference(at.y_pred, at.y_true);
+        difference.fma(difference, (difference + difference) * error)
     }
 
     #[inline(always)]

@@ -23,6 +23,14 @@ pub fn two_sum<S: Token, V: Lanes<S>>(a: V, b: V) -> (V, V) {
     (sum, (a - (sum - b_part)) + (b - b_part))
 }
 
+/// `a - b` as the rounded difference and its exact error, in any order of size.
+#[inline(always)]
+pub fn two_difference<S: Token, V: Lanes<S>>(a: V, b: V) -> (V, V) {
+    let difference = a - b;
+    let b_part = difference - a;
+    (difference, (a - (difference - b_part)) - (b + b_part))
+}
+
 /// `a * b` as the rounded product and its exact error (unless it underflows).
 #[inline(always)]
 pub fn two_product<S: Token, V: Lanes<S>>(a: V, b: V) -> (V, V) {

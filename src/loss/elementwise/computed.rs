@@ -1,7 +1,7 @@
 //! The types that elementwise losses are computed in, and what is done to a block after the kernel.
 
 use super::super::reduction::Scale;
-use super::{Block, Kernels, load_lanes};
+use super::{Block, Kernels, Summed, load_lanes};
 use crate::driver::elementwise::canonical_nan;
 use crate::dtype::Real;
 use crate::lanes::{Lanes, Token};
@@ -13,6 +13,14 @@ use fearless_simd::prelude::*;
 pub(super) trait Computed: Real {
     /// Evaluate a block of this type.
     fn evaluate<S: Token>(kernels: &dyn Kernels<S>, simd: S, block: Block<'_, Self>);
+
+    /// Evaluate a block and add the values to the sum at once; whether that was done.
+    fn evaluate_summed<S: Token>(
+        kernels: &dyn Kernels<S>,
+        simd: S,
+        block: Block<'_, Self>,
+        sum: Summed<'_>,
+    ) -> bool;
 
     /// The values, if they are `f32`.
     fn as_single(values: &[Self]) -> Option<&[f32]>;
@@ -33,6 +41,15 @@ pub(super) trait Computed: Real {
 impl Computed for f32 {
     fn evaluate<S: Token>(kernels: &dyn Kernels<S>, simd: S, block: Block<'_, Self>) {
         kernels.single(simd, block);
+    }
+
+    fn evaluate_summed<S: Token>(
+        kernels: &dyn Kernels<S>,
+        simd: S,
+        block: Block<'_, Self>,
+        sum: Summed<'_>,
+    ) -> bool {
+        kernels.single_summed(simd, block, sum)
     }
 
     fn as_single(values: &[Self]) -> Option<&[f32]> {
@@ -73,6 +90,15 @@ impl Computed for f32 {
 impl Computed for f64 {
     fn evaluate<S: Token>(kernels: &dyn Kernels<S>, simd: S, block: Block<'_, Self>) {
         kernels.double(simd, block);
+    }
+
+    fn evaluate_summed<S: Token>(
+        _: &dyn Kernels<S>,
+        _: S,
+        _: Block<'_, Self>,
+        _: Summed<'_>,
+    ) -> bool {
+        false
     }
 
     fn as_single(_: &[Self]) -> Option<&[f32]> {

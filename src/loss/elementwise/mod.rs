@@ -16,8 +16,10 @@ use super::options::{OptionError, Options};
 use super::reduction::Totals;
 use crate::driver::elementwise::canonical_nan;
 use crate::dtype::Real;
-use crate::lanes::{Lanes, Token};
+use crate::lanes::{Lanes, Token, prefetch};
 use crate::level::{Level, OnLevel};
+use crate::reduction::exact::{Assumed, ExactSum, Window};
+use fearless_simd::f32x16;
 use fearless_simd::prelude::*;
 use pass::Pass;
 use std::slice::ChunksExactMut;
@@ -98,6 +100,17 @@ pub trait Formula: Copy + Send + Sync + 'static {
 
     /// The loss.
     fn value<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V;
+
+    /// Whether `f32` values are added up in the loop that computes them. It pays where that loop waits for
+    /// memory, and costs where it lacks registers; negative values are added up afterwards all the same.
+    /// For formulas without parameter.
+    const SUMMED_AT_ONCE: bool = false;
+
+    /// What `value` gives if that is below `2^124`, and nothing below otherwise.
+    #[inline(always)]
+    fn value_of_common<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
+        self.value(simd, at)
+    }
 
     /// Its derivative with respect to `y_pred`.
     fn gradient<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V;
@@ -203,6 +216,14 @@ trait Kernels<S: Token>: Send + Sync {
     fn uses_parameter(&self) -> bool;
     fn single(&self, simd: S, block: Block<'_, f32>);
     fn double(&self, simd: S, block: Block<'_, f64>);
+    /// As `single`, and add the values to the sum. False where that was not done, and the values are none.
+    fn single_summed(&self, simd: S, block: Block<'_, f32>, sum: Summed<'_>) -> bool;
+}
+
+/// An exact sum, and where the values of the next block are assumed to lie.
+struct Summed<'a> {
+    sum: &'a mut ExactSum,
+    window: &'a mut Window,
 }
 
 impl<S: Token, F: Formula> Kernels<S> for F {
@@ -222,6 +243,72 @@ impl<S: Token, F: Formula> Kernels<S> for F {
     fn double(&self, simd: S, block: Block<'_, f64>) {
         evaluate(*self, simd, block);
     }
+    fn single_summed(&self, simd: S, block: Block<'_, f32>, sum: Summed<'_>) -> bool {
+        match block.results {
+            Results::Value(values) if F::SUMMED_AT_ONCE => {
+                let inputs = (block.y_true, block.y_pred);
+                evaluate_summed(*self, simd, inputs, values, sum)
+            }
+            _ => false,
+        }
+    }
+}
+
+fn evaluate_summed<S: Token, F: Formula>(
+    formula: F,
+    simd: S,
+    (y_true, y_pred): (&[f32], &[f32]),
+    values: &mut [f32],
+    sum: Summed<'_>,
+) -> bool {
+    simd.vectorize(
+        #[inline(always)]
+        move || {
+            let formula = formula;
+            let mut assumed = Assumed::new(simd, *sum.window);
+            let (y_true, last_true) = y_true.as_chunks::<16>();
+            let (y_pred, last_pred) = y_pred.as_chunks::<16>();
+            let (targets, _) = values.as_chunks_mut::<16>();
+            let (targets, last_target) = targets.split_at_mut(y_pred.len());
+            let value = |y_true, y_pred| {
+                let parameter = f32x16::splat(simd, 1.0);
+                formula.value_of_common(
+                    simd,
+                    Element {
+                        y_true,
+                        y_pred,
+                        parameter,
+                    },
+                )
+            };
+            for ((y_true, y_pred), target) in y_true.iter().zip(y_pred).zip(targets) {
+                prefetch_ahead(y_true);
+                prefetch_ahead(y_pred);
+                let value = value(
+                    f32x16::load_array_ref(simd, y_true),
+                    f32x16::load_array_ref(simd, y_pred),
+                );
+                value.store_array(target);
+                assumed.add(value);
+            }
+            if let [target] = last_target {
+                let value = value(
+                    load_lanes::<S, f32>(simd, last_true),
+                    load_lanes::<S, f32>(simd, last_pred),
+                );
+                value.store_array(target);
+                assumed.add(load_lanes::<S, f32>(simd, &target[..last_pred.len()]));
+            }
+            let vectors = y_pred.len() + last_target.len();
+            assumed.finish(sum.sum, sum.window, vectors)
+        },
+    )
+}
+
+/// Ask for operands some vectors ahead: within a block the CPU would see them coming, but blocks are short.
+#[inline(always)]
+fn prefetch_ahead<T>(vector: &[T]) {
+    prefetch(vector.as_ptr().wrapping_byte_add(2048));
 }
 
 fn evaluate<S: Token, F: Formula, T: Real>(formula: F, simd: S, block: Block<'_, T>) {
@@ -278,6 +365,8 @@ fn on_lanes<S: Token, F: Formula, T: Real, const OUTPUTS: usize>(
     let (y_true, y_pred) = (y_true.chunks_exact(lanes), y_pred.chunks_exact(lanes));
     let last = (y_true.remainder(), y_pred.remainder());
     for (y_true, y_pred) in y_true.zip(y_pred) {
+        prefetch_ahead(y_true);
+        prefetch_ahead(y_pred);
         let results = function(Element {
             y_true: T::Vector::<S>::from_slice(simd, y_true),
             y_pred: T::Vector::<S>::from_slice(simd, y_pred),

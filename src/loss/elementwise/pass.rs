@@ -9,13 +9,13 @@ use super::super::call::{Argument, Batch, FirstRefusal, LossError, Refusal, Requ
 use super::super::reduction::{Reduction, Scale, Totals};
 use super::blocks::{Buffers, Wanted, exceeds_f32, load, narrow, outside, room};
 use super::computed::{Computed, weigh_values};
-use super::{Block, Domain, Domains, Kernels};
+use super::{Block, Domain, Domains, Kernels, Summed};
 use crate::driver::floating_point::FloatingPointGuard;
 use crate::driver::operand::OperandMut;
 use crate::driver::threads::parallel;
 use crate::dtype::{Dtype, Real};
 use crate::lanes::Token;
-use crate::reduction::exact::{self, ExactSum};
+use crate::reduction::exact::{self, ExactSum, Window};
 
 /// Elements of a block: what the exact sum takes at a time.
 const BLOCK: usize = exact::BLOCK;
@@ -33,6 +33,7 @@ struct Worker<T, N> {
     exact: Buffers<f64>,
     weights: Vec<f64>,
     values: Vec<N>,
+    window: Window,
 }
 
 impl<T: Real, N> Worker<T, N> {
@@ -43,6 +44,7 @@ impl<T: Real, N> Worker<T, N> {
             exact: Buffers::new(),
             weights: Vec::new(),
             values: Vec::new(),
+            window: Window::ORDINARY,
         }
     }
 }
@@ -303,6 +305,26 @@ impl<S: Token> Pass<'_, S> {
         self.check_block(Argument::Parameter, domains.parameter, start, parameter)?;
         let sum = plan.add_weights.then_some(&mut worker.totals.weight);
         let weights = self.weights(sum, &mut worker.weights, start, n)?;
+        if plan.wanted == Wanted::Value && representable && weights.is_none() {
+            let results = plan.wanted.results(first, second, n);
+            let block = Block {
+                y_true,
+                y_pred,
+                parameter,
+                results,
+            };
+            let sum = Summed {
+                sum: &mut worker.totals.sum,
+                window: &mut worker.window,
+            };
+            if T::evaluate_summed(self.kernels, simd, block, sum) {
+                if let (Some(target), Some(values)) = (&plan.values, N::alike(&first[..n])) {
+                    // SAFETY: these elements belong to this block, and no other thread has the block.
+                    unsafe { target.write(simd, start, values) };
+                }
+                return Ok(());
+            }
+        }
         T::evaluate(
             self.kernels,
             simd,

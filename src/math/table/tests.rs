@@ -5,7 +5,7 @@ use super::{EXP_COMMON, GELU_COMMON, GELU_TANH_COMMON, SIGMOID_COMMON, SILU_COMM
 use super::{exp, exp_common, silu, silu_common, tanh};
 use super::{gelu, gelu_common, gelu_tanh, gelu_tanh_common, sigmoid, sigmoid_common};
 use crate::activation::ACTIVATIONS;
-use crate::driver::elementwise::canonical_nan;
+use crate::driver::elementwise::{Stores, canonical_nan};
 use crate::lanes::Token;
 use crate::level::{Level, OnLevel};
 use fearless_simd::prelude::*;
@@ -173,14 +173,16 @@ fn blocks_of_either_form_in_place() {
                 .map(|x| {
                     let mut y = 0.0;
                     // SAFETY: one element each.
-                    unsafe { (activation.value.single)(level, &[x], &raw mut y, 1) };
+                    unsafe {
+                        (activation.value.single)(level, &[x], &raw mut y, 1, Stores::Cached);
+                    };
                     y.to_bits()
                 })
                 .collect();
             let mut y = x.clone();
             let data = y.as_mut_ptr();
             // SAFETY: the output is exactly the input.
-            unsafe { (activation.value.single)(level, &[data], data, y.len()) };
+            unsafe { (activation.value.single)(level, &[data], data, y.len(), Stores::Cached) };
             let together: Vec<u32> = y.iter().map(|y| y.to_bits()).collect();
             assert_eq!(one_by_one, together, "{name} on {}", level.name());
         }

@@ -14,6 +14,8 @@
 //! lie, and each bin more takes another 43. What four bins do not cover, and what is not finite, is
 //! added one by one.
 //!
+//! Blocks of `f32` that span few binades have a still faster road (`grids.rs`).
+//!
 //! All this holds in the default floating-point environment: round to nearest, subnormals kept.
 
 use super::ExactSum;
@@ -33,7 +35,7 @@ const PRECISION: i32 = 53;
 const BIN_BITS: i32 = PRECISION - BLOCK_BITS + 1;
 
 /// Values handled at a time.
-const STEP: usize = 16;
+pub(super) const STEP: usize = 16;
 
 /// The exponents that bound a block of values, not all zero.
 #[derive(Clone, Copy)]
@@ -246,7 +248,7 @@ pub(super) fn add_slice<S: Token, T: Summand>(sum: &mut ExactSum, simd: S, value
 
 /// The whole steps of a block, and the rest with zeros.
 #[inline(always)]
-fn steps<T: Summand>(block: &[T]) -> (&[[T; STEP]], [T; STEP]) {
+pub(super) fn steps<T: Summand>(block: &[T]) -> (&[[T; STEP]], [T; STEP]) {
     let (steps, rest) = block.as_chunks::<STEP>();
     let mut tail = [T::ZERO; STEP];
     tail[..rest.len()].copy_from_slice(rest);
@@ -255,7 +257,7 @@ fn steps<T: Summand>(block: &[T]) -> (&[[T; STEP]], [T; STEP]) {
 
 /// Add a block; the first grid, if two bins served.
 #[inline(always)]
-fn add_block<S: Token, T: Summand>(sum: &mut ExactSum, simd: S, block: &[T]) -> Option<i32> {
+pub(super) fn add_block<S: Token, T: Summand>(sum: &mut ExactSum, simd: S, block: &[T]) -> Option<i32> {
     let (steps, tail) = steps(block);
     let mut extent = Extent::new(simd);
     T::extend(simd, &mut extent, &tail);

@@ -6,18 +6,20 @@
 //! [`ExactSum::to_f64`] or [`exact_quotient`].
 //!
 //! The state is one wide fixed-point number (`fixed_point.rs`) to which a scalar adds a value in a
-//! few nanoseconds. Slices take a faster road (`bins.rs`): a block of values is split, in SIMD lanes,
-//! into two to four float64 bins whose own sums are exact, and only those few totals reach the wide
-//! number.
+//! few nanoseconds. Slices take a faster road (`bins.rs`, `grids.rs`): a block of values is split, in SIMD
+//! lanes, into three integers or two to four float64 bins whose own sums are exact, and only those few
+//! totals reach the wide number.
 
 mod bins;
 mod encoding;
 mod fixed_point;
+mod grids;
 mod quotient;
 mod rounding;
 
 pub use bins::BLOCK;
 pub use encoding::{ENCODED_LEN, InvalidEncoding};
+pub use grids::{Assumed, Window};
 pub use quotient::exact_quotient;
 
 use crate::lanes::Token;
@@ -109,7 +111,7 @@ impl ExactSum {
     /// with the caller's loop: call it with a buffer of values, best a multiple of [`BLOCK`].
     #[inline(never)]
     pub fn add_f32_slice<S: Token>(&mut self, simd: S, values: &[f32]) {
-        bins::add_slice(self, simd, values);
+        grids::add_slice(self, simd, values);
     }
 
     /// Add every value of `values`; as [`ExactSum::add_f32_slice`].
