@@ -192,7 +192,6 @@ def test_large_results_have_the_bits_of_small_ones(name, dtype):
     assert x.tobytes() == expected.tobytes()
 
 
-
 @pytest.mark.parametrize("name", [*UFUNCS, "gelu", "elu", "softplus"])
 @given(data=st.data())
 def test_any_view_has_the_bits_of_its_copy(name, data):

@@ -15,10 +15,11 @@ pub(super) trait Computed: Real {
     fn evaluate<S: Token>(kernels: &dyn Kernels<S>, simd: S, block: Block<'_, Self>);
 
     /// Evaluate a block and add the values to the sum at once; whether that was done.
-    fn evaluate_summed<S: Token>(
+    fn add_values<S: Token>(
         kernels: &dyn Kernels<S>,
         simd: S,
-        block: Block<'_, Self>,
+        y_true: &[Self],
+        y_pred: &[Self],
         sum: Summed<'_>,
     ) -> bool;
 
@@ -43,13 +44,14 @@ impl Computed for f32 {
         kernels.single(simd, block);
     }
 
-    fn evaluate_summed<S: Token>(
+    fn add_values<S: Token>(
         kernels: &dyn Kernels<S>,
         simd: S,
-        block: Block<'_, Self>,
+        y_true: &[f32],
+        y_pred: &[f32],
         sum: Summed<'_>,
     ) -> bool {
-        kernels.single_summed(simd, block, sum)
+        kernels.single_summed(simd, y_true, y_pred, sum)
     }
 
     fn as_single(values: &[Self]) -> Option<&[f32]> {
@@ -92,12 +94,7 @@ impl Computed for f64 {
         kernels.double(simd, block);
     }
 
-    fn evaluate_summed<S: Token>(
-        _: &dyn Kernels<S>,
-        _: S,
-        _: Block<'_, Self>,
-        _: Summed<'_>,
-    ) -> bool {
+    fn add_values<S: Token>(_: &dyn Kernels<S>, _: S, _: &[f64], _: &[f64], _: Summed<'_>) -> bool {
         false
     }
 

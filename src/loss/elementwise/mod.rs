@@ -216,8 +216,8 @@ trait Kernels<S: Token>: Send + Sync {
     fn uses_parameter(&self) -> bool;
     fn single(&self, simd: S, block: Block<'_, f32>);
     fn double(&self, simd: S, block: Block<'_, f64>);
-    /// As `single`, and add the values to the sum. False where that was not done, and the values are none.
-    fn single_summed(&self, simd: S, block: Block<'_, f32>, sum: Summed<'_>) -> bool;
+    /// Add the values to the sum. False where that was not done.
+    fn single_summed(&self, simd: S, y_true: &[f32], y_pred: &[f32], sum: Summed<'_>) -> bool;
 }
 
 /// An exact sum, and where the values of the next block are assumed to lie.
@@ -243,22 +243,17 @@ impl<S: Token, F: Formula> Kernels<S> for F {
     fn double(&self, simd: S, block: Block<'_, f64>) {
         evaluate(*self, simd, block);
     }
-    fn single_summed(&self, simd: S, block: Block<'_, f32>, sum: Summed<'_>) -> bool {
-        match block.results {
-            Results::Value(values) if F::SUMMED_AT_ONCE => {
-                let inputs = (block.y_true, block.y_pred);
-                evaluate_summed(*self, simd, inputs, values, sum)
-            }
-            _ => false,
-        }
+    fn single_summed(&self, simd: S, y_true: &[f32], y_pred: &[f32], sum: Summed<'_>) -> bool {
+        F::SUMMED_AT_ONCE && evaluate_summed(*self, simd, y_true, y_pred, sum)
     }
 }
 
+/// The values themselves are kept nowhere.
 fn evaluate_summed<S: Token, F: Formula>(
     formula: F,
     simd: S,
-    (y_true, y_pred): (&[f32], &[f32]),
-    values: &mut [f32],
+    y_true: &[f32],
+    y_pred: &[f32],
     sum: Summed<'_>,
 ) -> bool {
     simd.vectorize(
@@ -268,8 +263,6 @@ fn evaluate_summed<S: Token, F: Formula>(
             let mut assumed = Assumed::new(simd, *sum.window);
             let (y_true, last_true) = y_true.as_chunks::<16>();
             let (y_pred, last_pred) = y_pred.as_chunks::<16>();
-            let (targets, _) = values.as_chunks_mut::<16>();
-            let (targets, last_target) = targets.split_at_mut(y_pred.len());
             let value = |y_true, y_pred| {
                 let parameter = f32x16::splat(simd, 1.0);
                 formula.value_of_common(
@@ -281,25 +274,25 @@ fn evaluate_summed<S: Token, F: Formula>(
                     },
                 )
             };
-            for ((y_true, y_pred), target) in y_true.iter().zip(y_pred).zip(targets) {
+            for (y_true, y_pred) in y_true.iter().zip(y_pred) {
                 prefetch_ahead(y_true);
                 prefetch_ahead(y_pred);
-                let value = value(
+                assumed.add(value(
                     f32x16::load_array_ref(simd, y_true),
                     f32x16::load_array_ref(simd, y_pred),
-                );
-                value.store_array(target);
-                assumed.add(value);
+                ));
             }
-            if let [target] = last_target {
+            let mut vectors = y_pred.len();
+            if !last_pred.is_empty() {
                 let value = value(
                     load_lanes::<S, f32>(simd, last_true),
                     load_lanes::<S, f32>(simd, last_pred),
                 );
-                value.store_array(target);
-                assumed.add(load_lanes::<S, f32>(simd, &target[..last_pred.len()]));
+                // Without what the formula makes of zeros.
+                let value = &value.as_slice()[..last_pred.len()];
+                assumed.add(load_lanes::<S, f32>(simd, value));
+                vectors += 1;
             }
-            let vectors = y_pred.len() + last_target.len();
             assumed.finish(sum.sum, sum.window, vectors)
         },
     )

@@ -305,23 +305,13 @@ impl<S: Token> Pass<'_, S> {
         self.check_block(Argument::Parameter, domains.parameter, start, parameter)?;
         let sum = plan.add_weights.then_some(&mut worker.totals.weight);
         let weights = self.weights(sum, &mut worker.weights, start, n)?;
-        if plan.wanted == Wanted::Value && representable && weights.is_none() {
-            let results = plan.wanted.results(first, second, n);
-            let block = Block {
-                y_true,
-                y_pred,
-                parameter,
-                results,
-            };
+        let only_the_sum = plan.wanted == Wanted::Value && plan.values.is_none();
+        if only_the_sum && representable && weights.is_none() {
             let sum = Summed {
                 sum: &mut worker.totals.sum,
                 window: &mut worker.window,
             };
-            if T::evaluate_summed(self.kernels, simd, block, sum) {
-                if let (Some(target), Some(values)) = (&plan.values, N::alike(&first[..n])) {
-                    // SAFETY: these elements belong to this block, and no other thread has the block.
-                    unsafe { target.write(simd, start, values) };
-                }
+            if T::add_values(self.kernels, simd, y_true, y_pred, sum) {
                 return Ok(());
             }
         }
