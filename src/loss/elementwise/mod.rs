@@ -277,7 +277,7 @@ fn evaluate_summed<S: Token, F: Formula>(
             for (y_true, y_pred) in y_true.iter().zip(y_pred) {
                 prefetch_ahead(y_true);
                 prefetch_ahead(y_pred);
-                assumed.add(value(
+                assumed.add_not_negative(value(
                     f32x16::load_array_ref(simd, y_true),
                     f32x16::load_array_ref(simd, y_pred),
                 ));
@@ -290,7 +290,7 @@ fn evaluate_summed<S: Token, F: Formula>(
                 );
                 // Without what the formula makes of zeros.
                 let value = &value.as_slice()[..last_pred.len()];
-                assumed.add(load_lanes::<S, f32>(simd, value));
+                assumed.add_not_negative(load_lanes::<S, f32>(simd, value));
                 vectors += 1;
             }
             assumed.finish(sum.sum, sum.window, vectors)

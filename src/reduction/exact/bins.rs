@@ -257,7 +257,11 @@ pub(super) fn steps<T: Summand>(block: &[T]) -> (&[[T; STEP]], [T; STEP]) {
 
 /// Add a block; the first grid, if two bins served.
 #[inline(always)]
-pub(super) fn add_block<S: Token, T: Summand>(sum: &mut ExactSum, simd: S, block: &[T]) -> Option<i32> {
+pub(super) fn add_block<S: Token, T: Summand>(
+    sum: &mut ExactSum,
+    simd: S,
+    block: &[T],
+) -> Option<i32> {
     let (steps, tail) = steps(block);
     let mut extent = Extent::new(simd);
     T::extend(simd, &mut extent, &tail);
