@@ -3,6 +3,10 @@
 //! Everything is built from `e = e^-|x|`, in `(0, 1]`, and `q = 1 / (1 + e)`: nothing overflows, and no
 //! `1 - s` cancels. Beyond [`parts_bound`] `1 + e` is 1, and what is proportional to `e` may be
 //! subnormal: there the formulas in parts give way to the plain exponential, rounded once.
+//!
+//! Cost, of `sigmoid` in `f64` on AVX-512: 57 operations for 8 values, two a cycle, and a division, which takes
+//! one of the two ports 16 cycles: 37 at the least on Sapphire Rapids, 41 as measured. A logistic function that
+//! carries no low parts takes 32 there (PyTorch's).
 
 use super::exp::{Scaled, exp, exp_parts_of_normal, parts_bound};
 use super::twofold::{fast_two_sum, multiply, multiply_rounded, reciprocal};
