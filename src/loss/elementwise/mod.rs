@@ -190,6 +190,8 @@ struct Block<'a, T> {
     y_pred: &'a [T],
     /// Empty if the formula does not use it.
     parameter: &'a [T],
+    /// Where the derivatives will be written to, which is asked for meanwhile; never accessed.
+    target: *const T,
     results: Results<'a, T>,
 }
 
@@ -314,9 +316,10 @@ fn evaluate<S: Token, F: Formula, T: Real>(formula: F, simd: S, block: Block<'_,
                 y_true,
                 y_pred,
                 parameter,
+                target,
                 results,
             } = block;
-            let inputs = (y_true, y_pred, parameter);
+            let inputs = (y_true, y_pred, parameter, target);
             match results {
                 Results::Value(value) => on_lanes::<S, F, T, 1>(
                     simd,
@@ -348,7 +351,7 @@ fn evaluate<S: Token, F: Formula, T: Real>(formula: F, simd: S, block: Block<'_,
 #[inline(always)]
 fn on_lanes<S: Token, F: Formula, T: Real, const OUTPUTS: usize>(
     simd: S,
-    (y_true, y_pred, parameter): (&[T], &[T], &[T]),
+    (y_true, y_pred, parameter, target): (&[T], &[T], &[T], *const T),
     outputs: [&mut [T]; OUTPUTS],
     function: impl Fn(Element<T::Vector<S>>) -> [T::Vector<S>; OUTPUTS],
 ) {
@@ -357,9 +360,12 @@ fn on_lanes<S: Token, F: Formula, T: Real, const OUTPUTS: usize>(
     let mut parameter = parameter.chunks_exact(lanes);
     let (y_true, y_pred) = (y_true.chunks_exact(lanes), y_pred.chunks_exact(lanes));
     let last = (y_true.remainder(), y_pred.remainder());
-    for (y_true, y_pred) in y_true.zip(y_pred) {
+    for (i, (y_true, y_pred)) in y_true.zip(y_pred).enumerate() {
         prefetch_ahead(y_true);
         prefetch_ahead(y_pred);
+        if OUTPUTS > 1 {
+            prefetch(target.wrapping_add(i * lanes));
+        }
         let results = function(Element {
             y_true: T::Vector::<S>::from_slice(simd, y_true),
             y_pred: T::Vector::<S>::from_slice(simd, y_pred),

@@ -315,6 +315,10 @@ impl<S: Token> Pass<'_, S> {
                 return Ok(());
             }
         }
+        let target = plan
+            .gradient
+            .as_ref()
+            .and_then(|target| target.as_mut_ptr(start, n));
         T::evaluate(
             self.kernels,
             simd,
@@ -322,6 +326,7 @@ impl<S: Token> Pass<'_, S> {
                 y_true,
                 y_pred,
                 parameter,
+                target: target.map_or(y_pred.as_ptr(), <*mut T>::cast_const),
                 results: plan.wanted.results(first, second, n),
             },
         );
@@ -376,6 +381,7 @@ impl<S: Token> Pass<'_, S> {
             y_true,
             y_pred,
             parameter,
+            target: y_pred.as_ptr(),
             results,
         };
         self.kernels.double(simd, block);
