@@ -10,6 +10,7 @@ use super::exp::ln_2;
 use super::polynomial::{by_precision, horner};
 use super::twofold::{fast_two_sum, two_product, two_sum};
 use crate::lanes::{Lanes, Token};
+use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
 /// `(2 atanh(s) - 2 s) / s^3` in `s^2` for `|s| <= 1/5`; error `2^-33.3` relative to `2 s`.
@@ -193,6 +194,28 @@ pub fn log1p_parts_of_positive<S: Token, V: Lanes<S>>(simd: S, x: V, x_low: V) -
             let (high, low) = fast_two_sum(high, low);
             let inside = x.simd_lt(V::lit(simd, f64::INFINITY));
             (inside.select(high, x), inside.select(low, zero))
+        },
+    )
+}
+
+/// `log(1 + x)` of `f64` lanes for `x` that is not negative, to be rounded to `f32`: the error is `2^-33`, relative
+/// to it however small `x` is.
+#[inline(always)]
+pub(crate) fn log1p_short<S: Token>(simd: S, x: f64x8<S>) -> f64x8<S> {
+    simd.outline(
+        #[inline(always)]
+        move || {
+            let one = f64x8::splat(simd, 1.0);
+            let split = Split::new(simd, one + x);
+            let near_one = split.k.simd_eq(f64x8::splat(simd, 0.0));
+            let f = near_one.select(x, split.fraction);
+            let s = f / (f + f64x8::splat(simd, 2.0));
+            let square = s * s;
+            let tail = (square * s) * horner(simd, square, &SERIES_SINGLE);
+            let ln2 = f64x8::splat(simd, std::f64::consts::LN_2);
+            let y = Lanes::fma(split.k, ln2, (s + s) + tail);
+            // Infinity and NaN.
+            x.simd_lt(f64x8::splat(simd, f64::INFINITY)).select(y, x)
         },
     )
 }

@@ -4,7 +4,7 @@
 use super::row_statistics::RowStatistics;
 use super::row_sums::RowReal;
 use crate::lanes::{Lanes, Token};
-use crate::math::log::log1p;
+use crate::math::log::{log1p, log1p_short};
 use crate::math::twofold::two_sum;
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
@@ -121,7 +121,7 @@ impl<const N: usize> BatchStatistics<N> {
         let rest = eight(simd, &self.rest, first);
         if T::Vector::<S>::PRECISION == 24 {
             let sum = others + rest / eight(simd, &self.unit, first);
-            return (log1p(simd, sum), f64x8::splat(simd, 0.0));
+            return (log1p_short(simd, sum), f64x8::splat(simd, 0.0));
         }
         let (sum, error) = two_sum::<S, _>(others, rest);
         let low = (error + eight(simd, &self.rest_low, first)) / (one + sum);

@@ -15,7 +15,7 @@ use super::row_statistics::{RowStatistics, inverse_of_sum};
 use super::row_sums::{RowReal, Sums};
 use super::softmax::log_probability;
 pub(crate) use super::tile::side_by_side;
-use super::tile::{TILES, Tile, for_each_group, next_in_lane, read_tiles};
+use super::tile::{TILES, Tile, for_each_group, next_in_lane, read_tile, read_tiles};
 use crate::driver::elementwise::canonical_nan;
 use crate::driver::operand::{Operand, OperandMut};
 use crate::driver::rows::Row;
@@ -284,7 +284,7 @@ pub(crate) struct Exception<T> {
 }
 
 /// Write the softmax of `n` rows from `first_row` on, times a factor for each, but for one element a row,
-/// the result of `exception`; the rows' statistics. A row without probabilities is NaN.
+/// the result of `exception`; and the rows' statistics to `all`. A row without probabilities is NaN.
 #[inline(never)]
 pub(crate) fn scaled_softmax<S: Token, T: RowReal>(
     simd: S,
@@ -293,20 +293,20 @@ pub(crate) fn scaled_softmax<S: Token, T: RowReal>(
     columns: usize,
     (factors, exceptions): (&[f64; TOGETHER], &[usize; TOGETHER]),
     scratch: &mut Scratch<T>,
+    all: &mut BatchStatistics<TOGETHER>,
     exception: impl Fn(Exception<T>, &BatchStatistics<TOGETHER>) -> T,
-) -> BatchStatistics<TOGETHER> {
+) {
     simd.vectorize(
         #[inline(always)]
         || {
             let lanes = T::Vector::<S>::LEN;
             let nan = T::Vector::<S>::lit(simd, f64::NAN);
-            let mut all = BatchStatistics::default();
             for begin in (0..n).step_by(lanes) {
                 let count = lanes.min(n - begin);
                 let place = (first_row + begin, count);
-                let tile = read_tiles(simd, x, place, columns, scratch).0[0];
+                let tile = read_tile(simd, x, place, columns, scratch);
                 let statistics = Statistics::<S, T>::new::<true>(simd, &tile);
-                statistics.write(simd, begin, &mut all);
+                statistics.write(simd, begin, all);
                 let own = Factors::new(simd, &statistics, Some(&factors[begin..begin + lanes]));
                 let mut results = [T::default(); TOGETHER];
                 for i in 0..count {
@@ -318,7 +318,7 @@ pub(crate) fn scaled_softmax<S: Token, T: RowReal>(
                         exponential,
                         inverse: own.inverse[i / 8][i % 8],
                     };
-                    results[i] = exception(of_row, &all);
+                    results[i] = exception(of_row, all);
                 }
                 for column in 0..columns {
                     let y = own.apply(tile.get(simd, column));
@@ -337,7 +337,6 @@ pub(crate) fn scaled_softmax<S: Token, T: RowReal>(
                 }
                 tile.write(simd, out, &mut scratch.result);
             }
-            all
         },
     )
 }
@@ -357,7 +356,7 @@ pub(super) fn log_softmax<S: Token, T: RowReal>(
     let infinity = T::Vector::<S>::lit(simd, f64::INFINITY);
     for first in rows.clone().step_by(lanes) {
         let n = lanes.min(rows.end - first);
-        let tile = read_tiles(simd, x, (first, n), columns, scratch).0[0];
+        let tile = read_tile(simd, x, (first, n), columns, scratch);
         let statistics = Statistics::<S, T>::new::<false>(simd, &tile);
         let mut of_rows = BatchStatistics::default();
         statistics.write(simd, 0, &mut of_rows);
@@ -394,11 +393,11 @@ pub(crate) fn statistics_of_rows<S: Token, T: RowReal>(
     (first_row, n): (usize, usize),
     columns: usize,
     scratch: &mut Scratch<T>,
-) -> BatchStatistics<TOGETHER> {
+    batch: &mut BatchStatistics<TOGETHER>,
+) {
     simd.vectorize(
         #[inline(always)]
         || {
-            let mut batch = BatchStatistics::default();
             if side_by_side::<T>(x, (first_row, n), columns) {
                 for_each_group::<S, T>(
                     first_row..first_row + n,
@@ -408,7 +407,7 @@ pub(crate) fn statistics_of_rows<S: Token, T: RowReal>(
                         let (tiles, count) = read_tiles(simd, x, (first, n), columns, scratch);
                         for tile in &tiles[..count] {
                             let statistics = Statistics::<S, T>::new::<false>(simd, tile);
-                            statistics.write(simd, tile.first_row - first_row, &mut batch);
+                            statistics.write(simd, tile.first_row - first_row, batch);
                         }
                     },
                 );
@@ -420,7 +419,6 @@ pub(crate) fn statistics_of_rows<S: Token, T: RowReal>(
                     batch.set(i, &of_row);
                 }
             }
-            batch
         },
     )
 }

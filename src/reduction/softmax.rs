@@ -11,7 +11,7 @@
 //! 0.6 (1.0), logsumexp, in units of the larger of it and the maximum, 0.5 (0.8). By analysis softmax is
 //! below 1.8: an exponential rounded, a product rounded, and what changes where a binade ends.
 
-use super::batch_statistics::{eight, put};
+use super::batch_statistics::{BatchStatistics, eight, put};
 use super::row_probabilities::{RowExponentials, Scratch, fill, map_row};
 use super::row_statistics::InverseTemperature;
 use super::row_sums::RowReal;
@@ -225,7 +225,8 @@ impl RowFunction for LogSoftmax<'_> {
         }
         for first_row in rows.clone().step_by(BATCH) {
             let n = BATCH.min(rows.end - first_row);
-            let batch = statistics_of_rows(simd, self.x, (first_row, n), columns, scratch);
+            let mut batch = BatchStatistics::default();
+            statistics_of_rows(simd, self.x, (first_row, n), columns, scratch, &mut batch);
             let log_sums = batch.log_sums::<S, T>(simd, n);
             for i in 0..n {
                 let place = Row::of(first_row + i, columns);
@@ -300,7 +301,8 @@ impl RowFunction for LogSumExp<'_> {
     ) {
         for first_row in rows.clone().step_by(BATCH) {
             let n = BATCH.min(rows.end - first_row);
-            let batch = statistics_of_rows(simd, self.x, (first_row, n), columns, scratch);
+            let mut batch = BatchStatistics::default();
+            statistics_of_rows(simd, self.x, (first_row, n), columns, scratch, &mut batch);
             let log_sums = batch.log_sums::<S, T>(simd, n);
             let mut values = [0.0; BATCH];
             for first in (0..n).step_by(8) {

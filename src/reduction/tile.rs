@@ -255,6 +255,19 @@ unsafe fn copy<S: Token, T: RowReal>(simd: S, source: *const T, target: *mut T, 
     }
 }
 
+/// The tile of rows, no more than there are lanes.
+#[inline(always)]
+pub(crate) fn read_tile<S: Token, T: RowReal>(
+    simd: S,
+    x: &Operand<'_>,
+    place: (usize, usize),
+    columns: usize,
+    scratch: &mut Scratch<T>,
+) -> Tile<T> {
+    let elements = reserve(&mut scratch.tile, tile_size::<S, T>(columns));
+    Tile::read(simd, x, place, columns, (elements, &mut scratch.x))
+}
+
 /// The tiles of `n` rows from `first_row` on.
 #[inline(always)]
 pub(crate) fn read_tiles<S: Token, T: RowReal>(

@@ -17,7 +17,7 @@ use crate::reduction::row_probabilities::Scratch;
 use crate::reduction::row_statistics::{InverseTemperature, inverse_of_sum};
 use crate::reduction::row_sums::RowReal;
 use crate::reduction::rows_side_by_side::{Statistics, TOGETHER};
-use crate::reduction::tile::{Tile, next_in_lane, read_tiles, side_by_side};
+use crate::reduction::tile::{Tile, next_in_lane, read_tile, read_tiles, side_by_side};
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
@@ -40,7 +40,7 @@ impl<T: RowReal> LabelTile<T> {
         (same, wide): (&mut Scratch<T>, &mut Scratch<f64>),
     ) -> Self {
         if y_true.as_slice::<T>(first * classes, 1).is_some() {
-            return Self::Same(read_tiles(simd, y_true, (first, n), classes, same).0[0]);
+            return Self::Same(read_tile(simd, y_true, (first, n), classes, same));
         }
         let (tiles, count) = read_tiles(simd, y_true, (first, n), classes, wide);
         Self::Wide([tiles[0], tiles[1.min(count - 1)]])
@@ -58,18 +58,17 @@ impl<T: RowReal> LabelTile<T> {
 
 /// The sums of labels and of their products with logits, of eight samples.
 #[derive(Clone, Copy)]
-struct Sums<S: Token> {
-    labels: LaneSum<S>,
-    products: LaneSum<S>,
+struct Sums<S: Token, const COMPENSATE: bool> {
+    labels: LaneSum<S, COMPENSATE>,
+    products: LaneSum<S, COMPENSATE>,
 }
 
-impl<S: Token> Sums<S> {
+impl<S: Token, const COMPENSATE: bool> Sums<S, COMPENSATE> {
     #[inline(always)]
-    fn zero<T: RowReal>(simd: S) -> Self {
-        let zero = LaneSum::zero(simd, T::Vector::<S>::PRECISION == 53);
+    fn zero(simd: S) -> Self {
         Self {
-            labels: zero,
-            products: zero,
+            labels: LaneSum::zero(simd),
+            products: LaneSum::zero(simd),
         }
     }
 
@@ -84,7 +83,7 @@ impl<S: Token> Sums<S> {
 
 /// Both sums of samples, of which those of each lane are given; `None` for a label that is refused.
 #[inline(always)]
-fn sum_labels<S: Token, T: RowReal>(
+fn sum_labels<S: Token, T: RowReal, const COMPENSATE: bool>(
     simd: S,
     tile: &Tile<T>,
     labels: &LabelTile<T>,
@@ -92,7 +91,7 @@ fn sum_labels<S: Token, T: RowReal>(
     let n = tile.columns;
     let zero = f64x8::splat(simd, 0.0);
     let mut refused = outside(simd, zero);
-    let mut of_lanes = [[Sums::zero::<T>(simd); 2]; LANES];
+    let mut of_lanes = [[Sums::<S, COMPENSATE>::zero(simd); 2]; LANES];
     for (lane, sums) in of_lanes.iter_mut().enumerate() {
         let mut class = lane;
         while class < n {
@@ -182,7 +181,12 @@ impl<S: Token> Pass<'_, S> {
                         return false;
                     }
                     statistics.write(simd, begin, &mut pending.statistics);
-                    let Some(sums) = sum_labels(simd, &tile, &labels) else {
+                    let sums = if self.batch.double {
+                        sum_labels::<S, T, true>(simd, &tile, &labels)
+                    } else {
+                        sum_labels::<S, T, false>(simd, &tile, &labels)
+                    };
+                    let Some(sums) = sums else {
                         return false;
                     };
                     for (half, [labels, products]) in sums.into_iter().enumerate().take(T::HALVES) {
@@ -194,7 +198,8 @@ impl<S: Token> Pass<'_, S> {
                     }
                 }
                 for (i, sums) in pending.sums[..n].iter_mut().enumerate() {
-                    let [labels, labels_low, products, products_low] = parts.map(|part| part[i]);
+                    let [labels, labels_low, products, products_low] =
+                        parts.each_ref().map(|part| part[i]);
                     sums.labels = Twofold {
                         high: labels,
                         low: labels_low,
@@ -242,14 +247,14 @@ impl<S: Token> Pass<'_, S> {
         let place = (first, n.min(T::Vector::<S>::LEN));
         let (same, wide) = &mut worker.labels;
         let labels = LabelTile::read(simd, &self.batch.y_true, place, classes, (same, wide));
-        let (tiles, _) = read_tiles(
+        let logits = read_tile(
             simd,
             &self.batch.y_pred,
             place,
             classes,
             &mut worker.scratch,
         );
-        (tiles[0], labels)
+        (logits, labels)
     }
 }
 

@@ -49,28 +49,26 @@ impl LabelSums {
     }
 }
 
-/// A sum in lanes.
+/// A sum in lanes, which may `COMPENSATE` the errors of its additions.
 #[derive(Clone, Copy)]
-pub(super) struct LaneSum<S: Token> {
+pub(super) struct LaneSum<S: Token, const COMPENSATE: bool> {
     sum: f64x8<S>,
     error: f64x8<S>,
-    compensate: bool,
 }
 
-impl<S: Token> LaneSum<S> {
+impl<S: Token, const COMPENSATE: bool> LaneSum<S, COMPENSATE> {
     #[inline(always)]
-    pub(super) fn zero(simd: S, compensate: bool) -> Self {
+    pub(super) fn zero(simd: S) -> Self {
         let zero = f64x8::splat(simd, 0.0);
         Self {
             sum: zero,
             error: zero,
-            compensate,
         }
     }
 
     #[inline(always)]
     pub(super) fn add(&mut self, x: f64x8<S>, x_low: f64x8<S>) {
-        if self.compensate {
+        if COMPENSATE {
             let (sum, error) = two_sum::<S, _>(self.sum, x);
             self.sum = sum;
             self.error += error + x_low;
@@ -142,7 +140,13 @@ pub(super) fn sum_row<S: Token>(
 ) -> Result<LabelSums, Refusal> {
     let sums = simd.vectorize(
         #[inline(always)]
-        || sum_on_lanes(simd, settings, batch, row, buffers),
+        || {
+            if batch.double {
+                sum_on_lanes::<S, true>(simd, settings, batch, row, buffers)
+            } else {
+                sum_on_lanes::<S, false>(simd, settings, batch, row, buffers)
+            }
+        },
     );
     sums.map_err(
         #[cold]
@@ -160,7 +164,7 @@ pub(super) fn sum_row<S: Token>(
 
 /// See [`sum_row`]; the error says in which block a value is refused.
 #[inline(always)]
-fn sum_on_lanes<S: Token>(
+fn sum_on_lanes<S: Token, const COMPENSATE: bool>(
     simd: S,
     settings: &Settings<'_>,
     batch: &Batch<'_>,
@@ -169,7 +173,7 @@ fn sum_on_lanes<S: Token>(
 ) -> Result<LabelSums, (usize, usize)> {
     let zero = f64x8::splat(simd, 0.0);
     let (dense, smoothed) = (!settings.sparse, settings.label_smoothing > 0.0);
-    let mut labels = LaneSum::zero(simd, batch.double);
+    let mut labels = LaneSum::<S, COMPENSATE>::zero(simd);
     let (mut products, mut all, mut weight) = (labels, labels, labels);
     let infinity = f64x8::splat(simd, f64::INFINITY);
     let mut nan = outside(simd, zero);

@@ -98,7 +98,7 @@ impl Pending {
     fn plain_values<S: Token>(
         &self,
         simd: S,
-        first: usize,
+        (first, sparse): (usize, bool),
         log_sums: TwofoldLanes<S>,
     ) -> TwofoldLanes<S> {
         let part = |of: fn(&LabelSums) -> f64| {
@@ -108,17 +108,22 @@ impl Pending {
                 |i| of(&self.sums[first + i]),
             )
         };
-        let labels = TwofoldLanes {
-            high: part(|sums| sums.labels.high),
-            low: part(|sums| sums.labels.low),
-        };
-        let products = TwofoldLanes {
-            high: part(|sums| sums.products.high),
-            low: part(|sums| sums.products.low),
-        };
         let maximum = TwofoldLanes {
             high: eight(simd, &self.statistics.maximum, first),
             low: f64x8::splat(simd, 0.0),
+        };
+        let mut products = TwofoldLanes {
+            high: part(|sums| sums.products.high),
+            low: maximum.low,
+        };
+        if sparse {
+            // One label of 1: as below, to the bit.
+            return maximum.minus(products).plus(log_sums);
+        }
+        products.low = part(|sums| sums.products.low);
+        let labels = TwofoldLanes {
+            high: part(|sums| sums.labels.high),
+            low: part(|sums| sums.labels.low),
         };
         let below = maximum.times(labels).minus(products);
         below.plus(labels.times(log_sums))
@@ -150,7 +155,7 @@ impl Pending {
                     let ordinary =
                         maximum.is_finite() & self.statistics.have_probabilities(simd, first);
                     if plain && ordinary.all_true() {
-                        let of_rows = self.plain_values(simd, first, log_sums);
+                        let of_rows = self.plain_values(simd, (first, settings.sparse), log_sums);
                         put(&mut values.high, first, of_rows.high);
                         put(&mut values.low, first, of_rows.low);
                         continue;

@@ -75,7 +75,7 @@ impl<S: Token> Pass<'_, S> {
     }
 
     /// The label of the `i`-th sample of a range; `None` if it is ignored.
-    #[inline]
+    #[inline(always)]
     pub(super) fn label<T>(
         &self,
         worker: &Worker<T>,
@@ -103,7 +103,7 @@ impl<S: Token> Pass<'_, S> {
     }
 
     /// The weight of a sample, kept in its place: its own times that of its class.
-    #[inline]
+    #[inline(always)]
     pub(super) fn weigh<T>(
         &self,
         worker: &mut Worker<T>,

@@ -42,6 +42,8 @@ impl<S: Token> Pass<'_, S> {
         let mut pending = Pending::default();
         let mut classes = [0; BATCH];
         let mut factors = [0.0; BATCH];
+        let (start, elements) = (first * self.classes, n * self.classes);
+        let logits = self.batch.y_pred.as_slice::<T>(start, elements);
         for i in 0..n {
             let sample = first + i;
             let label = self.label(worker, offset + i, sample);
@@ -51,14 +53,18 @@ impl<S: Token> Pass<'_, S> {
                 .map_err(at(sample))?;
             factors[i] = weight * plan.scale;
             // Before the gradient may take its place.
-            let logit = self.prediction::<T>(sample * self.classes + classes[i]);
+            let logit = match logits {
+                Some(logits) => logits[i * self.classes + classes[i]].into(),
+                None => self.prediction::<T>(sample * self.classes + classes[i]),
+            };
             pending.sums[i] = LabelSums::of_class(logit);
         }
         worker.totals.count += n as u64;
         let (simd, y_pred, place) = (self.simd, &self.batch.y_pred, (first, n));
         let scratch = &mut worker.scratch;
-        pending.statistics = match &plan.gradient {
-            None => statistics_of_rows(simd, y_pred, place, self.classes, scratch),
+        let statistics = &mut pending.statistics;
+        match &plan.gradient {
+            None => statistics_of_rows(simd, y_pred, place, self.classes, scratch, statistics),
             Some(gradient) => scaled_softmax(
                 simd,
                 (y_pred, gradient),
@@ -66,6 +72,7 @@ impl<S: Token> Pass<'_, S> {
                 self.classes,
                 (&factors, &classes),
                 scratch,
+                statistics,
                 #[inline(always)]
                 |target: Exception<T>, rows: &BatchStatistics<BATCH>| {
                     let (e, i) = (target.exponential, target.row);
@@ -73,7 +80,7 @@ impl<S: Token> Pass<'_, S> {
                     T::nearest(without_payload(slope * factors[i]))
                 },
             ),
-        };
+        }
         Ok(pending.values::<S, T>(simd, &self.settings, self.classes, n))
     }
 }
