@@ -292,8 +292,7 @@ pub(crate) fn scaled_softmax<S: Token, T: RowReal>(
     (first_row, n): (usize, usize),
     columns: usize,
     (factors, exceptions): (&[f64; TOGETHER], &[usize; TOGETHER]),
-    scratch: &mut Scratch<T>,
-    all: &mut BatchStatistics<TOGETHER>,
+    (scratch, all): (&mut Scratch<T>, &mut BatchStatistics<TOGETHER>),
     exception: impl Fn(Exception<T>, &BatchStatistics<TOGETHER>) -> T,
 ) {
     simd.vectorize(
@@ -338,7 +337,7 @@ pub(crate) fn scaled_softmax<S: Token, T: RowReal>(
                 tile.write(simd, out, &mut scratch.result);
             }
         },
-    )
+    );
 }
 
 /// Log-softmax of the rows `first_row ..`.
@@ -365,6 +364,7 @@ pub(super) fn log_softmax<S: Token, T: RowReal>(
         let maximum = statistics.maximum;
         let sure = maximum.simd_eq(infinity);
         let maxima = T::widen(simd, maximum);
+        let unusual = (bad | sure).any_true();
         for column in 0..columns {
             let z = tile.get(simd, column);
             let mut y = T::widen(simd, z);
@@ -377,9 +377,12 @@ pub(super) fn log_softmax<S: Token, T: RowReal>(
                     f64x8::from_slice(simd, &log_sums.low[part]),
                 );
             }
-            let y = T::narrow(y);
-            let y = (sure & z.simd_eq(maximum)).select(zero, y);
-            tile.set(column, canonical_nan(simd, bad.select(nan, y)));
+            let mut y = T::narrow(y);
+            if unusual {
+                y = (sure & z.simd_eq(maximum)).select(zero, y);
+                y = canonical_nan(simd, bad.select(nan, y));
+            }
+            tile.set(column, y);
         }
         tile.write(simd, out, &mut scratch.result);
     }
@@ -420,5 +423,5 @@ pub(crate) fn statistics_of_rows<S: Token, T: RowReal>(
                 }
             }
         },
-    )
+    );
 }

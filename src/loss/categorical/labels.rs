@@ -225,7 +225,9 @@ fn sum_on_lanes<S: Token, const COMPENSATE: bool>(
                         besides_infinity |= !(is_zero | v.simd_eq(infinity));
                         labels.add(y, zero);
                         products.add_product(y, is_zero.select(zero, v));
-                        weight.add_product(y, class_weight);
+                        if settings.class_weight.is_some() {
+                            weight.add_product(y, class_weight);
+                        }
                     }
                     if smoothed {
                         all.add(v, zero);

@@ -29,10 +29,13 @@ impl<S: Token> Pass<'_, S> {
             && (settings.z_loss == 0.0 || plan.gradient.is_none())
             && plan.hessian.is_none()
             && side_by_side::<T>(&self.batch.y_pred, (first, n), self.classes)
-            && (0..n).all(|i| matches!(self.label(worker, offset + i, first + i), Ok(Some(_))))
+            && worker.ids[offset..offset + n].iter().all(|&id| {
+                let inside = usize::try_from(id).is_ok_and(|class| class < self.classes);
+                inside && settings.ignore_class != Some(id)
+            })
     }
 
-    /// Evaluate `n` samples from `first` on, the `offset`-th of the range.
+    /// Evaluate `n` samples from `first` on, the `offset`-th of the range, whose ids are those of classes.
     pub(super) fn side_by_side<T: Summed>(
         &self,
         worker: &mut Worker<T>,
@@ -46,8 +49,7 @@ impl<S: Token> Pass<'_, S> {
         let logits = self.batch.y_pred.as_slice::<T>(start, elements);
         for i in 0..n {
             let sample = first + i;
-            let label = self.label(worker, offset + i, sample);
-            classes[i] = label.map_err(at(sample))?.unwrap_or(0);
+            classes[i] = usize::try_from(worker.ids[offset + i]).unwrap_or_default();
             let weight = self
                 .weigh(worker, offset + i, sample, classes[i], 0.0)
                 .map_err(at(sample))?;
@@ -71,8 +73,7 @@ impl<S: Token> Pass<'_, S> {
                 place,
                 self.classes,
                 (&factors, &classes),
-                scratch,
-                statistics,
+                (scratch, statistics),
                 #[inline(always)]
                 |target: Exception<T>, rows: &BatchStatistics<BATCH>| {
                     let (e, i) = (target.exponential, target.row);
