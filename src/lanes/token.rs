@@ -18,6 +18,9 @@ pub trait Token: Simd {
     /// The name that `ACTLOSS_SIMD` takes and `simd_level()` gives.
     const NAME: &'static str;
 
+    /// Whether a shuffle over all lanes of a vector is one instruction, not one for each register and more.
+    const SHUFFLES_WHOLE: bool = false;
+
     /// `a * b + c` with one rounding, per lane.
     fn fma_f32(self, a: f32x16<Self>, b: f32x16<Self>, c: f32x16<Self>) -> f32x16<Self>;
 
@@ -118,6 +121,8 @@ macro_rules! token_without_fma {
 
 #[cfg(target_arch = "x86_64")]
 token_with_fma!(fearless_simd::x86::Avx512, "avx512", {
+    const SHUFFLES_WHOLE: bool = true;
+
     #[inline(always)]
     fn lookup_f32(self, table: f32x16<Self>, index: u32x16<Self>) -> f32x16<Self> {
         lookup::avx512(self, table.into(), index.into()).simd_into(self)

@@ -1,6 +1,8 @@
 //! Transposition of as many vectors as they have lanes.
 
 use super::{Lanes, Token};
+use fearless_simd::f32x4;
+use fearless_simd::prelude::*;
 
 /// `v`, of `N` vectors of `N` lanes, transposed.
 ///
@@ -21,10 +23,22 @@ pub(crate) fn transpose<S: Token, V: Lanes<S>, const N: usize>(mut v: [V; N]) ->
     v
 }
 
+/// Transpose four vectors of four lanes, in two rounds of the same.
+#[inline(always)]
+pub(crate) fn transpose_four<S: Token>([a, b, c, d]: [f32x4<S>; 4]) -> [f32x4<S>; 4] {
+    let (low, other_low) = (a.zip_low(c), b.zip_low(d));
+    let (high, other_high) = (a.zip_high(c), b.zip_high(d));
+    [
+        low.zip_low(other_low),
+        low.zip_high(other_low),
+        high.zip_low(other_high),
+        high.zip_high(other_high),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fearless_simd::prelude::*;
     use fearless_simd::{Fallback, f32x16, f64x8};
 
     #[test]

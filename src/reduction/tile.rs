@@ -5,8 +5,9 @@ use super::row_probabilities::Scratch;
 use super::row_sums::RowReal;
 use crate::driver::operand::{BLOCK, Operand, OperandMut};
 use crate::driver::rows::{load, reserve, store};
-use crate::lanes::transpose::transpose;
+use crate::lanes::transpose::{transpose, transpose_four};
 use crate::lanes::{Lanes, Token};
+use fearless_simd::f32x4;
 use fearless_simd::prelude::*;
 use std::ops::Range;
 
@@ -201,7 +202,10 @@ unsafe fn transpose_tile<S: Token, T: RowReal>(
         unsafe {
             let source = (source.add(first * source_next), source_step);
             let target = (target.add(first * target_next), target_step);
-            if lanes == 16 {
+            if lanes == 16 && !S::SHUFFLES_WHOLE {
+                let (source, step) = source;
+                transpose_in_blocks(simd, (source.cast(), step), (target.0.cast(), target.1));
+            } else if lanes == 16 {
                 transpose_square::<S, T, 16>(simd, source, target);
             } else {
                 transpose_square::<S, T, 8>(simd, source, target);
@@ -233,6 +237,35 @@ unsafe fn transpose_square<S: Token, T: RowReal, const N: usize>(
     for (i, vector) in transpose::<S, _, N>(square).into_iter().enumerate() {
         // SAFETY: promised by the caller.
         unsafe { store::<S, T>(Some(target), i * target_step, vector) };
+    }
+}
+
+/// [`transpose_square`] of sixteen vectors of `f32`, in blocks of four by four.
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+unsafe fn transpose_in_blocks<S: Token>(
+    simd: S,
+    (source, source_step): (*const f32, usize),
+    (target, target_step): (*mut f32, usize),
+) {
+    // Four of the target's vectors after the other, from their ends to their beginnings: should they overlap, a
+    // vector's beginning is stored after what the one before has put into its place.
+    for first in (0..16).step_by(4) {
+        for row in [12, 8, 4, 0] {
+            let mut block = [f32x4::splat(simd, 0.0); 4];
+            for (i, vector) in block.iter_mut().enumerate() {
+                // SAFETY: promised by the caller; an array has its elements' alignment.
+                let four = unsafe { &*source.add((row + i) * source_step + first).cast() };
+                *vector = f32x4::load_array_ref(simd, four);
+            }
+            for (i, vector) in transpose_four(block).into_iter().enumerate() {
+                // SAFETY: as above, and no references to it live.
+                let four = unsafe { &mut *target.add((first + i) * target_step + row).cast() };
+                vector.store_array(four);
+            }
+        }
     }
 }
 
