@@ -57,8 +57,10 @@ $(BENCH_BIN)/.ready: pyproject.toml $(BIN)/.ready
 	$(PYTHON) -m venv .venv-bench
 	$(BENCH_BIN)/python -m pip install -q --upgrade "pip>=25.1"
 	$(BENCH_BIN)/python -m pip install -q --group bench
-	@for peer in $(PEERS); do \
-		PIP_EXTRA_INDEX_URL=$(PEER_INDEX) $(BENCH_BIN)/python -m pip install -q $$peer || echo "skipped: $$peer"; \
+	@index=$(PEER_INDEX); \
+	$(PYTHON) -c "import urllib.request; urllib.request.urlopen('$$index', timeout=10)" 2>/dev/null || index=; \
+	for peer in $(PEERS); do \
+		PIP_EXTRA_INDEX_URL=$$index $(BENCH_BIN)/python -m pip install -q $$peer || echo "skipped: $$peer"; \
 	done
 	@touch $@
 .PHONY: bench bench-peers
