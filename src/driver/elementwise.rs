@@ -192,30 +192,6 @@ impl<F: Function, T: Real> Pass<'_, F, T> {
         // The compiler cannot know that no store changes the list of pointers: a copy that nobody sees.
         let inputs: [*const T; MAX_INPUTS] =
             from_fn(|k| self.inputs.get(k).map_or(std::ptr::null(), |input| *input));
-        let load = |k: usize, i: usize| {
-            // SAFETY: called with i + lanes <= n, so these elements are readable; the reference to them
-            // ends here, before anything is stored.
-            let source = unsafe { &*inputs[k].add(i).cast::<Array<S, T>>() };
-            T::Vector::<S>::load_array_ref(simd, source)
-        };
-        let store = |i: usize, y: T::Vector<S>| {
-            // SAFETY: called with i + lanes <= n, so these elements are writable, and no reference to
-            // them lives. Vectors are as long as lines, on which streamed output begins.
-            unsafe {
-                let target = self.output.add(i);
-                match self.stores {
-                    Stores::Cached => y.store_array(&mut *target.cast::<Array<S, T>>()),
-                    Stores::Streamed => y.stream(&mut *target.cast::<Line>()),
-                }
-            }
-        };
-        let prefetch_ahead = |i: usize| {
-            for input in &inputs[..F::INPUTS] {
-                prefetch(input.wrapping_add(i + AHEAD / size_of::<T>()));
-            }
-        };
-        let general = |i: usize| store(i, canonical_nan(simd, F::apply(simd, |k| load(k, i))));
-
         // Two ranges of whole vectors rather than a last vector that moves: the loops stay as they are.
         let whole = self.n - self.n % lanes;
         let last = if whole < self.n {
@@ -228,8 +204,8 @@ impl<F: Function, T: Real> Pass<'_, F, T> {
         if const { F::COMMON.is_none() || !matches!(T::DTYPE, Dtype::Float32) } {
             for Range { start, end } in [0..whole, last..self.n] {
                 for i in (start..end).step_by(lanes) {
-                    prefetch_ahead(i);
-                    general(i);
+                    prefetch_ahead::<F, T>(&inputs, i);
+                    self.general(simd, &inputs, i);
                 }
             }
             return;
@@ -238,21 +214,76 @@ impl<F: Function, T: Real> Pass<'_, F, T> {
         for range in [0..whole, last..self.n] {
             for start in range.clone().step_by(BLOCK) {
                 let block = || (start..range.end.min(start + BLOCK)).step_by(lanes);
-                let first = block().map(|i| {
-                    prefetch_ahead(i);
-                    load(0, i)
-                });
+                let first = block().map(
+                    #[inline(always)]
+                    |i| {
+                        prefetch_ahead::<F, T>(&inputs, i);
+                        self.load(simd, inputs[0], i)
+                    },
+                );
                 if all_below(simd, bound, first) {
                     for i in block() {
-                        store(i, F::apply_common(simd, |k| load(k, i)));
+                        let y = F::apply_common(
+                            simd,
+                            #[inline(always)]
+                            |k| self.load(simd, inputs[k], i),
+                        );
+                        self.store(i, y);
                     }
                 } else {
                     for i in block() {
-                        general(i);
+                        self.general(simd, &inputs, i);
                     }
                 }
             }
         }
+    }
+}
+
+// Functions rather than closures, which the compiler may leave out of line, where they would be compiled for
+// the baseline CPU and call a function for every operation: twenty to fifty times slower.
+impl<F: Function, T: Real> Pass<'_, F, T> {
+    /// The vector at `i`, for `i + lanes <= n`.
+    #[inline(always)]
+    fn load<S: Token>(&self, simd: S, input: *const T, i: usize) -> T::Vector<S> {
+        debug_assert!(i + T::Vector::<S>::LEN <= self.n, "past the end");
+        // SAFETY: these elements are readable; the reference to them ends here, before anything is stored.
+        let source = unsafe { &*input.add(i).cast::<Array<S, T>>() };
+        T::Vector::<S>::load_array_ref(simd, source)
+    }
+
+    /// Store the vector at `i`, for `i + lanes <= n`.
+    #[inline(always)]
+    fn store<S: Token>(&self, i: usize, y: T::Vector<S>) {
+        debug_assert!(i + T::Vector::<S>::LEN <= self.n, "past the end");
+        // SAFETY: these elements are writable, and no reference to them lives. Vectors are as long as
+        // lines, on which streamed output begins.
+        unsafe {
+            let target = self.output.add(i);
+            match self.stores {
+                Stores::Cached => y.store_array(&mut *target.cast::<Array<S, T>>()),
+                Stores::Streamed => y.stream(&mut *target.cast::<Line>()),
+            }
+        }
+    }
+
+    /// The general form at `i`, for `i + lanes <= n`.
+    #[inline(always)]
+    fn general<S: Token>(&self, simd: S, inputs: &[*const T; MAX_INPUTS], i: usize) {
+        let y = F::apply(
+            simd,
+            #[inline(always)]
+            |k| self.load(simd, inputs[k], i),
+        );
+        self.store(i, canonical_nan(simd, y));
+    }
+}
+
+/// Ask for what will be read.
+#[inline(always)]
+fn prefetch_ahead<F: Function, T>(inputs: &[*const T; MAX_INPUTS], i: usize) {
+    for input in &inputs[..F::INPUTS] {
+        prefetch(input.wrapping_add(i + AHEAD / size_of::<T>()));
     }
 }
 

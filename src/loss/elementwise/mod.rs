@@ -265,30 +265,28 @@ fn evaluate_summed<S: Token, F: Formula>(
             let mut assumed = Assumed::new(simd, *sum.window);
             let (y_true, last_true) = y_true.as_chunks::<16>();
             let (y_pred, last_pred) = y_pred.as_chunks::<16>();
-            let value = |y_true, y_pred| {
-                let parameter = f32x16::splat(simd, 1.0);
-                formula.value_of_common(
-                    simd,
-                    Element {
-                        y_true,
-                        y_pred,
-                        parameter,
-                    },
-                )
-            };
             for (y_true, y_pred) in y_true.iter().zip(y_pred) {
                 prefetch_ahead(y_true);
                 prefetch_ahead(y_pred);
-                assumed.add_not_negative(value(
-                    f32x16::load_array_ref(simd, y_true),
-                    f32x16::load_array_ref(simd, y_pred),
-                ));
+                let value = formula.value_of_common(
+                    simd,
+                    Element {
+                        y_true: f32x16::load_array_ref(simd, y_true),
+                        y_pred: f32x16::load_array_ref(simd, y_pred),
+                        parameter: f32x16::splat(simd, 1.0),
+                    },
+                );
+                assumed.add_not_negative(value);
             }
             let mut vectors = y_pred.len();
             if !last_pred.is_empty() {
-                let value = value(
-                    load_lanes::<S, f32>(simd, last_true),
-                    load_lanes::<S, f32>(simd, last_pred),
+                let value = formula.value_of_common(
+                    simd,
+                    Element {
+                        y_true: load_lanes::<S, f32>(simd, last_true),
+                        y_pred: load_lanes::<S, f32>(simd, last_pred),
+                        parameter: f32x16::splat(simd, 1.0),
+                    },
                 );
                 // Without what the formula makes of zeros.
                 let value = &value.as_slice()[..last_pred.len()];
