@@ -235,6 +235,56 @@ def test_layout_changes_no_bit(shape, dtype):
         assert bits(al.batch_norm(x, gamma, training=True, axis=1)) == bits(y)
 
 
+@pytest.mark.parametrize("shape", [(3, 5, 150), (40, 600), (90, 40, 7), (9000, 3)])
+def test_ways_through_memory_change_no_bit(shape, dtype):
+    """Few and many channels, long and short runs of samples; some channels far from 0."""
+    x, dy = sample(shape, dtype), sample(shape, dtype)
+    x[:, ::3] += dtype.type(50)
+    y = al.batch_norm(x, training=True, axis=1)
+    exact, size, *_ = reference(x, 1.0, 0.0, other_axes(x, 1), 1e-5)
+    assert worst(y, exact, size + 1) <= BUDGET[dtype.name]
+    found = al.backward.batch_norm(dy, x, training=True, axis=1)
+    for move in (np.ascontiguousarray, np.asfortranarray):
+        moved = move(np.moveaxis(x, 1, -1))
+        assert bits(np.moveaxis(al.batch_norm(moved, training=True), -1, 1)) == bits(y)
+        again = al.backward.batch_norm(move(np.moveaxis(dy, 1, -1)), moved, training=True)
+        assert bits(np.moveaxis(again[0], -1, 1)) == bits(found[0])
+        assert [bits(each) for each in again[1:]] == [bits(each) for each in found[1:]]
+    with al.num_threads(3):
+        assert bits(al.batch_norm(x, training=True, axis=1)) == bits(y)
+        again = al.backward.batch_norm(dy, x, training=True, axis=1)
+        assert [bits(each) for each in again] == [bits(each) for each in found]
+    held = x.copy()
+    al.batch_norm(held, training=True, axis=1, out=held)
+    assert bits(held) == bits(y)
+    held = x.copy()
+    al.backward.batch_norm(dy, held, training=True, axis=1, out=held)
+    assert bits(held) == bits(found[0])
+
+
+@pytest.mark.parametrize("columns", [1, 7, 16, 17, 40, 100, 1500])
+def test_rows_in_place_and_far_from_zero(columns, dtype):
+    x, dy = sample((130, columns), dtype), sample((130, columns), dtype)
+    x[::3] += dtype.type(100)
+    gamma = RNG.normal(1, 0.5, columns)
+    for forward, backward in (
+        (al.layer_norm, al.backward.layer_norm),
+        (al.rms_norm, al.backward.rms_norm),
+    ):
+        y, found = forward(x, gamma), backward(dy, x, gamma)
+        held = x.copy()
+        forward(held, gamma, out=held)
+        assert bits(held) == bits(y)
+        for into in (0, 1):
+            held = [dy.copy(), x.copy()]
+            again = backward(*held, gamma, out=held[into])
+            assert [bits(each) for each in again] == [bits(each) for each in found]
+        with al.num_threads(3):
+            assert bits(backward(dy, x, gamma)[0]) == bits(found[0])
+    exact, size, *_ = reference(x, gamma, 0.0, (1,), 1e-5)
+    assert worst(al.layer_norm(x, gamma), exact, size + 1) <= BUDGET[dtype.name]
+
+
 def test_results_go_to_out_and_in_place():
     x, dy = sample((70, 9), np.float32), sample((70, 9), np.float32)
     y = al.batch_norm(x, training=True)

@@ -104,6 +104,15 @@ impl Layout {
     }
 }
 
+/// How many elements of `layout` lie `size` bytes apart from `start` on.
+#[inline]
+fn run(layout: &Layout, start: usize, size: usize) -> usize {
+    match layout.axes[layout.axes.len() - 1] {
+        (inner, stride) if stride == size as isize => inner - start % inner.max(1),
+        _ => 0,
+    }
+}
+
 /// An array to read from.
 #[derive(Clone, Debug)]
 pub struct Operand<'a> {
@@ -200,6 +209,16 @@ impl<'a> Operand<'a> {
         first
             .is_aligned()
             .then(|| unsafe { std::slice::from_raw_parts(first, n) })
+    }
+
+    /// How many elements from `start` on lie in place as `T`s of a slice, alignment left open.
+    #[inline]
+    #[must_use]
+    pub(crate) fn run<T: Real>(&self, start: usize) -> usize {
+        if self.dtype != T::DTYPE || self.swapped || self.negated {
+            return 0;
+        }
+        run(&self.layout, start, size_of::<T>())
     }
 
     /// Where the first elements of `rows` rows of `columns` elements lie beside each other as `T`s, those of
@@ -357,6 +376,16 @@ impl OperandMut<'_> {
         let offset = self.layout.contiguous(start, n, size_of::<T>())?;
         let first = self.data.wrapping_offset(offset).cast::<T>();
         first.is_aligned().then_some(first)
+    }
+
+    /// As [`Operand::run`].
+    #[inline]
+    #[must_use]
+    pub(crate) fn run<T: Real>(&self, start: usize) -> usize {
+        if self.dtype != T::DTYPE || self.swapped {
+            return 0;
+        }
+        run(&self.layout, start, size_of::<T>())
     }
 
     /// As [`Operand::as_columns`].

@@ -1,25 +1,36 @@
 //! An array as samples of channels, in the order in which it lies in memory.
 //!
-//! Statistics of a channel are sums over its samples. Where the samples of a channel lie side by side
-//! they are summed along; where the channels of a sample do, sample by sample for many channels at once.
-//! Both add the same terms in the same order. Samples are cut into chunks of a fixed length, the pieces
-//! of work for threads; how the chunks' sums come together does not depend on the order they come in.
+//! It is summed (`channel_sums.rs`) and mapped (`channel_maps.rs`) in chunks of samples and tiles of channels, the
+//! pieces of work for threads; or, where a thread has channels enough that stay in its cache from one pass to the
+//! next, in parts of the channels, all passes over one after all over another. Neither changes a sum: those of
+//! chunks, whose length is a matter of the number of samples alone, are added in order.
 
-use super::sums::{PHASES, Phases, Total, Twofold, accumulate, add_row, is_narrow, normalise};
-use crate::driver::operand::{BLOCK, Operand, OperandMut};
+use super::sixteen::Aligned;
+use crate::driver::operand::Operand;
 use crate::driver::rows::for_each_row_range;
-use crate::driver::threads::Interrupted;
-use crate::lanes::Token;
-use crate::level::{Level, OnLevel};
-use crate::reduction::exact::ExactSum;
+use crate::driver::threads::{Interrupted, num_threads};
+use crate::level::Level;
 use std::ops::Range;
 
-/// Samples of a chunk.
-const CHUNK: usize = BLOCK;
+/// Samples of a chunk at least, and chunks at most: each leaves two numbers for each channel and sum.
+const CHUNK: usize = 256;
+const CHUNKS: usize = 8;
 
-/// Channels that are summed side by side: enough for whole streams of memory, few enough for their sums to
-/// stay in the second-level cache.
-const TILE: usize = 512;
+/// Channels of a piece of work, where samples lie side by side.
+const TILE: usize = 32;
+
+/// Where the channels of a sample lie side by side, how many of them are a piece of work, if there are more than
+/// twice as many.
+const WIDE: usize = 256;
+
+/// Elements that lie side by side from which on it is better to read them in place.
+pub(super) const LONG: usize = 128;
+
+/// Elements of some channels that stay in the second-level cache.
+const CACHED: usize = 1 << 17;
+
+/// Elements at a time, few enough to stay in the first-level cache beside the sums of as many.
+pub(super) const SEGMENT: usize = 1024;
 
 /// How an array is seen. All operands of a call have their axes in this order.
 #[derive(Clone, Copy, Debug)]
@@ -34,394 +45,143 @@ pub struct Channels {
     pub last: bool,
 }
 
-/// For each channel: what is taken from its elements, and what the difference is multiplied with.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Moments {
-    pub(super) mean: Vec<f64>,
-    pub(super) mean_low: Vec<f64>,
-    pub(super) scale: Vec<f64>,
-}
-
-impl Moments {
-    /// 0 and 1.
-    pub(super) fn identity(channels: usize) -> Self {
-        Self {
-            mean: vec![0.0; channels],
-            mean_low: vec![0.0; channels],
-            scale: vec![1.0; channels],
-        }
-    }
-}
-
-/// Terms that are summed: of an element, its gradient, and the deviation `x - mean` and scale.
-pub(super) trait Terms<const N: usize>: Sync {
-    fn of(x: f64, dy: f64, deviation: f64, scale: f64) -> [f64; N];
-}
-
-/// What is written for an element.
-pub(super) trait Map: Sync {
-    /// From `dy`, `x - mean` and the channel's coefficients.
-    fn of(dy: f64, deviation: f64, coefficients: [f64; 4]) -> f64;
-}
-
-/// `x - mean`, the mean in two parts.
-#[inline(always)]
-fn deviation(x: f64, mean: f64, mean_low: f64) -> f64 {
-    (x - mean) - mean_low
+/// Some of the channels, or all: what is summed and mapped, and so how means and coefficients are counted.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    pub(super) of: Channels,
+    pub(super) channels: Range<usize>,
+    /// Whether this thread does all of it.
+    alone: bool,
 }
 
 impl Channels {
-    fn chunks(&self) -> usize {
-        self.samples.div_ceil(CHUNK)
+    /// All channels.
+    pub(super) fn whole(&self) -> View {
+        View {
+            of: *self,
+            channels: 0..self.channels,
+            alone: false,
+        }
     }
 
-    fn tiles(&self) -> usize {
-        self.channels.div_ceil(TILE)
+    /// Call `work` for parts of the channels whose elements stay in the second-level cache from one pass to the next, if there are
+    /// such and enough of them for all threads; else for all channels. Results come in order.
+    pub(super) fn for_each_part<Part: Send>(
+        &self,
+        keep_going: &dyn Fn() -> bool,
+        work: impl Fn(&View, &dyn Fn() -> bool) -> Result<Part, Interrupted> + Sync,
+    ) -> Result<Vec<Part>, Interrupted> {
+        let width = if self.last {
+            WIDE
+        } else {
+            (CACHED / self.samples.max(1)).max(1)
+        };
+        let parts = self.channels.div_ceil(width);
+        let are_small = width * self.samples <= 2 * CACHED && (self.is_wide() || !self.last);
+        if parts < num_threads() || !are_small {
+            return Ok(vec![work(&self.whole(), keep_going)?]);
+        }
+        let size = width * self.samples;
+        let states = for_each_row_range(parts, size, keep_going, Vec::new, |done, parts| {
+            for part in parts {
+                let first = part * width;
+                let view = View {
+                    of: *self,
+                    channels: first..self.channels.min(first + width),
+                    alone: true,
+                };
+                done.push((part, work(&view, &|| true)));
+            }
+        })?;
+        let mut done: Vec<_> = states.into_iter().flatten().collect();
+        done.sort_unstable_by_key(|(part, _)| *part);
+        done.into_iter().map(|(_, result)| result).collect()
     }
 
-    /// Call `work(state, chunk, tile)` for all pieces, on several threads where there is enough to do.
-    fn for_each_piece<State: Send>(
+    pub(super) fn is_wide(&self) -> bool {
+        self.channels > 2 * WIDE
+    }
+
+    /// Samples of a chunk: a matter of their number alone.
+    fn chunk(&self) -> usize {
+        (self.samples.div_ceil(CHUNKS))
+            .next_multiple_of(CHUNK)
+            .max(CHUNK)
+    }
+}
+
+/// The operands of a sum or a map.
+#[derive(Clone, Copy)]
+pub(super) struct Operands<'a> {
+    pub(super) x: &'a Operand<'a>,
+    pub(super) dy: Option<&'a Operand<'a>>,
+}
+
+impl View {
+    /// Call `work(state, chunk, channels)` for all pieces, on several threads where there is enough to do.
+    pub(super) fn for_each_piece<State: Send>(
         &self,
         keep_going: &dyn Fn() -> bool,
         init: impl Fn() -> State + Sync,
-        work: impl Fn(&mut State, Range<usize>, Range<usize>) + Sync,
+        work: impl Fn(&mut State, usize, Range<usize>) + Sync,
     ) -> Result<Vec<State>, Interrupted> {
-        let tiles = self.tiles();
-        let pieces = self.chunks() * tiles;
-        let size = (self.samples * self.channels).div_ceil(pieces.max(1));
-        for_each_row_range(pieces, size, keep_going, init, |state, pieces| {
-            for piece in pieces {
-                let (chunk, tile) = (piece / tiles * CHUNK, piece % tiles * TILE);
-                let samples = chunk..self.samples.min(chunk + CHUNK);
-                let channels = tile..self.channels.min(tile + TILE);
-                work(state, samples, channels);
-            }
+        let Channels { samples, last, .. } = self.of;
+        let channels = self.channels.len();
+        let width = match last {
+            true if self.of.is_wide() => WIDE,
+            true => channels,
+            false => TILE,
+        };
+        let tiles = channels.div_ceil(width.max(1));
+        let pieces = samples.div_ceil(self.of.chunk()) * tiles;
+        let size = (samples * channels).div_ceil(pieces.max(1));
+        self.for_each(pieces, size, keep_going, init, |state, piece| {
+            let first = piece % tiles * width;
+            work(state, piece / tiles, first..channels.min(first + width));
         })
     }
 
-    /// The sums of `N` terms over the samples of each channel, each divided by `n`, in two parts.
-    pub(super) fn sums<const N: usize, T: Terms<N>>(
+    /// Call `work(state, piece)` for all pieces of a size.
+    pub(super) fn for_each<State: Send>(
         &self,
-        x: &Operand<'_>,
-        dy: Option<&Operand<'_>>,
-        moments: &Moments,
-        n: f64,
+        pieces: usize,
+        size: usize,
         keep_going: &dyn Fn() -> bool,
-    ) -> Result<[Vec<(f64, f64)>; N], Interrupted> {
-        if self.chunks() <= 1 {
-            self.totals::<N, T, Twofold>(x, dy, moments, n, keep_going)
-        } else {
-            self.totals::<N, T, ExactSum>(x, dy, moments, n, keep_going)
+        init: impl Fn() -> State + Sync,
+        work: impl Fn(&mut State, usize) + Sync,
+    ) -> Result<Vec<State>, Interrupted> {
+        if self.alone {
+            let mut state = init();
+            (0..pieces).for_each(|piece| work(&mut state, piece));
+            return Ok(vec![state]);
         }
+        for_each_row_range(pieces, size, keep_going, init, |state, pieces| {
+            pieces.for_each(|piece| work(state, piece));
+        })
     }
 
-    fn totals<const N: usize, T: Terms<N>, Sum: Total>(
-        &self,
-        x: &Operand<'_>,
-        dy: Option<&Operand<'_>>,
-        moments: &Moments,
-        n: f64,
-        keep_going: &dyn Fn() -> bool,
-    ) -> Result<[Vec<(f64, f64)>; N], Interrupted> {
-        let init = || SumState::<N, Sum> {
-            totals: std::array::from_fn(|_| vec![Sum::default(); self.channels]),
-            scratch: Scratch::default(),
-        };
-        let states = self.for_each_piece(keep_going, init, |state, samples, channels| {
-            self.level.dispatch(SumPiece::<N, T, Sum> {
-                view: self,
-                x,
-                dy,
-                moments,
-                state,
-                samples,
-                channels,
-                terms: std::marker::PhantomData,
-            });
-        })?;
-        let mut all = states.into_iter().map(|state| state.totals);
-        let mut totals = all.next().unwrap_or_else(|| init().totals);
-        for other in all {
-            for (total, other) in totals.iter_mut().flatten().zip(other.iter().flatten()) {
-                total.merge(other);
-            }
+    /// The samples of a chunk.
+    pub(super) fn samples_of(&self, chunk: usize) -> Range<usize> {
+        let first = chunk * self.of.chunk();
+        first..self.of.samples.min(first + self.of.chunk())
+    }
+}
+
+/// What a thread works in.
+pub(super) struct Buffers<T, O> {
+    pub(super) x: Vec<T>,
+    pub(super) dy: Vec<T>,
+    pub(super) out: Vec<O>,
+    pub(super) sums: Aligned,
+}
+
+impl<T, O> Default for Buffers<T, O> {
+    fn default() -> Self {
+        Self {
+            x: Vec::new(),
+            dy: Vec::new(),
+            out: Vec::new(),
+            sums: Aligned::default(),
         }
-        Ok(totals.map(|totals| totals.iter().map(|total| total.over(n)).collect()))
-    }
-
-    /// Write a function of each element to `out`.
-    pub(super) fn map<M: Map>(
-        &self,
-        x: &Operand<'_>,
-        dy: Option<&Operand<'_>>,
-        moments: &Moments,
-        coefficients: &[Vec<f64>; 4],
-        out: &OperandMut<'_>,
-        keep_going: &dyn Fn() -> bool,
-    ) -> Result<(), Interrupted> {
-        self.for_each_piece(
-            keep_going,
-            Scratch::default,
-            |scratch, samples, channels| {
-                self.level.dispatch(MapPiece::<M> {
-                    view: self,
-                    x,
-                    dy,
-                    moments,
-                    coefficients,
-                    out,
-                    scratch,
-                    samples,
-                    channels,
-                    map: std::marker::PhantomData,
-                });
-            },
-        )?;
-        Ok(())
-    }
-
-    /// Runs of elements that follow each other in the operands, of samples of a tile of channels, each
-    /// at most a block: `visit(position, samples, channels)`, of which one is a single one or, where a
-    /// sample fits into a block whole, several samples of all channels.
-    #[inline(always)]
-    fn runs(
-        &self,
-        samples: Range<usize>,
-        channels: Range<usize>,
-        mut visit: impl FnMut(usize, Range<usize>, Range<usize>),
-    ) {
-        if self.last {
-            let whole = channels.len() == self.channels;
-            let together = if whole { BLOCK / self.channels } else { 1 };
-            for first in samples.clone().step_by(together.max(1)) {
-                let end = samples.end.min(first + together.max(1));
-                let position = first * self.channels + channels.start;
-                visit(position, first..end, channels.clone());
-            }
-        } else {
-            for channel in channels {
-                let position = channel * self.samples + samples.start;
-                visit(position, samples.clone(), channel..channel + 1);
-            }
-        }
-    }
-}
-
-/// Blocks of a thread.
-#[derive(Default)]
-struct Scratch {
-    x: Vec<f64>,
-    dy: Vec<f64>,
-    /// Sums and errors of a tile: for each sum and phase, those of all channels.
-    sums: Vec<f64>,
-}
-
-impl Scratch {
-    fn reserve(&mut self) {
-        self.x.resize(BLOCK, 0.0);
-        self.dy.resize(BLOCK, 0.0);
-    }
-}
-
-struct SumState<const N: usize, Sum> {
-    totals: [Vec<Sum>; N],
-    scratch: Scratch,
-}
-
-struct SumPiece<'a, const N: usize, T, Sum> {
-    view: &'a Channels,
-    x: &'a Operand<'a>,
-    dy: Option<&'a Operand<'a>>,
-    moments: &'a Moments,
-    state: &'a mut SumState<N, Sum>,
-    samples: Range<usize>,
-    channels: Range<usize>,
-    terms: std::marker::PhantomData<T>,
-}
-
-impl<const N: usize, T: Terms<N>, Sum: Total> OnLevel for SumPiece<'_, N, T, Sum> {
-    type Output = ();
-
-    fn run<S: Token>(self, simd: S) {
-        if is_narrow(self.x.dtype()) && self.dy.is_none_or(|dy| is_narrow(dy.dtype())) {
-            self.sum::<S, false>(simd);
-        } else {
-            self.sum::<S, true>(simd);
-        }
-    }
-}
-
-impl<const N: usize, T: Terms<N>, Sum: Total> SumPiece<'_, N, T, Sum> {
-    #[inline(always)]
-    fn sum<S: Token, const EXACT: bool>(self, simd: S) {
-        let SumState { totals, scratch } = self.state;
-        scratch.reserve();
-        let moments = self.moments;
-        let begin = self.samples.start;
-        let tile = self.channels.clone();
-        let width = tile.len();
-        let Scratch { x, dy, sums } = scratch;
-        if self.view.last {
-            sums.clear();
-            sums.resize(2 * N * PHASES * width, 0.0);
-        }
-        self.view.runs(
-            self.samples,
-            self.channels,
-            |position, samples, channels| {
-                let n = samples.len() * channels.len();
-                let x = self.x.block(simd, position, n, x);
-                let dy = match self.dy {
-                    Some(operand) => operand.block(simd, position, n, dy),
-                    None => x,
-                };
-                simd.vectorize(
-                    #[inline(always)]
-                    || {
-                        if self.view.last {
-                            for (i, sample) in samples.enumerate() {
-                                let row = i * width..(i + 1) * width;
-                                let phase = (sample - begin) % PHASES;
-                                let (x, dy) = (&x[row.clone()], &dy[row]);
-                                add_across::<EXACT, N, T>(sums, phase, x, dy, moments, tile.start);
-                            }
-                        } else {
-                            let channel = channels.start;
-                            let (mean, low) = (moments.mean[channel], moments.mean_low[channel]);
-                            let scale = moments.scale[channel];
-                            let mut phases = [Phases::default(); N];
-                            add_row::<EXACT, N>(&mut phases, x, dy, |x, dy| {
-                                T::of(x, dy, deviation(x, mean, low), scale)
-                            });
-                            for (totals, phases) in totals.iter_mut().zip(&phases) {
-                                let (high, low) = phases.total();
-                                totals[channel].add(high, low);
-                            }
-                        }
-                    },
-                );
-            },
-        );
-        if self.view.last {
-            for (totals, sums) in totals.iter_mut().zip(sums.chunks_mut(2 * PHASES * width)) {
-                simd.vectorize(
-                    #[inline(always)]
-                    || fold_across(sums, width),
-                );
-                let (sum, error) = sums.split_at(width);
-                for ((total, &sum), &error) in totals[tile.clone()].iter_mut().zip(sum).zip(error) {
-                    let (high, low) = normalise(sum, error);
-                    total.add(high, low);
-                }
-            }
-        }
-    }
-}
-
-/// The phases of many channels added in halves, as `Phases::total` does; the totals are left in the first.
-#[inline(always)]
-fn fold_across(sums: &mut [f64], width: usize) {
-    for half in [4, 2, 1] {
-        let (first, second) = sums.split_at_mut(2 * half * width);
-        let pairs = first
-            .chunks_exact_mut(2 * width)
-            .zip(second.chunks_exact(2 * width));
-        for (into, from) in pairs {
-            let (sum, error) = into.split_at_mut(width);
-            let (other, other_error) = from.split_at(width);
-            for c in 0..width {
-                error[c] += other_error[c];
-                accumulate::<true>(&mut sum[c], &mut error[c], other[c]);
-            }
-        }
-    }
-}
-
-/// Add the terms of a sample to the sums of its phase, channel by channel.
-#[inline(always)]
-fn add_across<const EXACT: bool, const N: usize, T: Terms<N>>(
-    sums: &mut [f64],
-    phase: usize,
-    x: &[f64],
-    dy: &[f64],
-    moments: &Moments,
-    tile: usize,
-) {
-    let width = x.len();
-    let dy = &dy[..width];
-    let mean = &moments.mean[tile..][..width];
-    let mean_low = &moments.mean_low[tile..][..width];
-    let scale = &moments.scale[tile..][..width];
-    for (j, sums) in sums.chunks_mut(2 * PHASES * width).enumerate() {
-        let (sum, error) = sums[2 * phase * width..][..2 * width].split_at_mut(width);
-        for c in 0..width {
-            let deviation = deviation(x[c], mean[c], mean_low[c]);
-            let term = T::of(x[c], dy[c], deviation, scale[c])[j];
-            accumulate::<EXACT>(&mut sum[c], &mut error[c], term);
-        }
-    }
-}
-
-struct MapPiece<'a, M> {
-    view: &'a Channels,
-    x: &'a Operand<'a>,
-    dy: Option<&'a Operand<'a>>,
-    moments: &'a Moments,
-    coefficients: &'a [Vec<f64>; 4],
-    out: &'a OperandMut<'a>,
-    scratch: &'a mut Scratch,
-    samples: Range<usize>,
-    channels: Range<usize>,
-    map: std::marker::PhantomData<M>,
-}
-
-impl<M: Map> OnLevel for MapPiece<'_, M> {
-    type Output = ();
-
-    fn run<S: Token>(self, simd: S) {
-        self.scratch.reserve();
-        let Scratch { x, dy, .. } = self.scratch;
-        let (moments, coefficients) = (self.moments, self.coefficients);
-        let tile = self.channels.start;
-        let width = self.channels.len();
-        self.view.runs(
-            self.samples,
-            self.channels,
-            |position, samples, channels| {
-                let n = samples.len() * channels.len();
-                self.x.read(simd, position, &mut x[..n]);
-                if let Some(operand) = self.dy {
-                    operand.read(simd, position, &mut dy[..n]);
-                }
-                let (x, dy) = (&mut x[..n], &dy[..n]);
-                simd.vectorize(
-                    #[inline(always)]
-                    || {
-                        if self.view.last {
-                            let mean = &moments.mean[tile..][..width];
-                            let low = &moments.mean_low[tile..][..width];
-                            let of = coefficients.each_ref().map(|of| &of[tile..][..width]);
-                            let rows = x.chunks_exact_mut(width).zip(dy.chunks_exact(width));
-                            for (x, dy) in rows {
-                                let (x, dy) = (&mut x[..width], &dy[..width]);
-                                for c in 0..width {
-                                    let of = [of[0][c], of[1][c], of[2][c], of[3][c]];
-                                    x[c] = M::of(dy[c], deviation(x[c], mean[c], low[c]), of);
-                                }
-                            }
-                        } else {
-                            let channel = channels.start;
-                            let (mean, low) = (moments.mean[channel], moments.mean_low[channel]);
-                            let of = coefficients.each_ref().map(|of| of[channel]);
-                            for (x, &dy) in x.iter_mut().zip(dy) {
-                                *x = M::of(dy, deviation(*x, mean, low), of);
-                            }
-                        }
-                    },
-                );
-                // SAFETY: the pieces of threads have no element in common, and the block has been read.
-                unsafe { self.out.write(simd, position, x) };
-            },
-        );
     }
 }

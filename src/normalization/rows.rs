@@ -1,24 +1,27 @@
 //! Layer normalisation (Ba, Kiros and Hinton, "Layer Normalization", 2016) and RMS normalisation (Zhang
 //! and Sennrich, "Root Mean Square Layer Normalization", 2019): each row by its own statistics.
 //!
-//! A row is read once, as `f64`, into a buffer in cache; its mean, variance and result are taken there.
-//! The gradients of gamma and beta are sums over rows: a chunk of rows is summed in order, the chunks'
-//! sums in any.
+//! A row is converted once to `f64`, in cache; its mean, variance and result are taken there (`row.rs`). Of short
+//! rows sixteen are taken at once, one to a lane (`short_rows.rs`). The gradients of gamma and beta are sums
+//! over rows: those of a chunk in order, then the chunks' in order, so threads change nothing.
 
-use super::sums::{
-    Phases, Total, Twofold, accumulate, add_row, canonical, divide, is_narrow, normalise,
-};
+use super::row::{Moments, Parameters, row_normalised};
+use super::row_gradient::{Beside, Gradients, Means, write_gradient};
+use super::short_rows::{SHORT, ShortScratch, rows_gradient, rows_normalised};
+use super::sixteen::{LANES, Sixteen, in_order};
+use super::sums::is_narrow;
 use crate::driver::floating_point::FloatingPointGuard;
 use crate::driver::operand::{BLOCK, Operand, OperandMut};
-use crate::driver::rows::for_each_row_range;
+use crate::driver::rows::{Target, for_each_row_range, read_block};
 use crate::driver::threads::Interrupted;
+use crate::dtype::Dtype;
 use crate::lanes::Token;
 use crate::level::{Level, OnLevel};
-use crate::reduction::exact::ExactSum;
 use std::ops::Range;
 
-/// Rows whose gradients by gamma and beta are summed in order.
+/// Rows of a chunk at least, and chunks at most: each leaves four numbers for each column.
 const CHUNK: usize = 64;
+const CHUNKS: usize = 64;
 
 /// How the rows of a call are normalised. The operands' normalised axes come last.
 #[derive(Clone, Copy, Debug)]
@@ -39,50 +42,22 @@ pub struct Rows<'a> {
     pub beta: &'a [f64],
 }
 
-/// What a row is normalised with.
-#[derive(Clone, Copy)]
-struct Moments {
-    mean: f64,
-    mean_low: f64,
-    scale: f64,
-}
-
-impl Moments {
-    #[inline(always)]
-    fn of<const EXACT: bool>(row: &[f64], centred: bool, epsilon: f64) -> Self {
-        let n = row.len() as f64;
-        let (mean, mean_low) = if centred {
-            let mut sum = [Phases::default()];
-            add_row::<EXACT, _>(&mut sum, row, row, |x, _| [x]);
-            let (high, low) = sum[0].total();
-            divide(high, low, n)
-        } else {
-            (0.0, 0.0)
-        };
-        let mut squares = [Phases::default()];
-        add_row::<EXACT, _>(&mut squares, row, row, |x, _| {
-            let deviation = (x - mean) - mean_low;
-            [deviation * deviation]
-        });
-        let (high, low) = squares[0].total();
-        let (variance, low) = divide(high, low, n);
-        Self {
-            mean,
-            mean_low,
-            scale: 1.0 / (variance + low + epsilon).sqrt(),
-        }
-    }
-
-    #[inline(always)]
-    fn normalise(&self, x: f64) -> f64 {
-        ((x - self.mean) - self.mean_low) * self.scale
-    }
-}
-
 impl Rows<'_> {
     /// Rows that are read at a time.
     fn together(&self) -> usize {
-        (BLOCK / self.columns.max(1)).max(1)
+        (BLOCK / self.columns.max(1))
+            .max(2)
+            .next_multiple_of(if self.columns <= SHORT { LANES } else { 1 })
+    }
+
+    /// Rows of a chunk: a matter of their number alone.
+    fn chunk(&self) -> usize {
+        let least = if self.columns <= SHORT {
+            LANES * CHUNK
+        } else {
+            CHUNK
+        };
+        self.rows.div_ceil(CHUNKS).next_multiple_of(least)
     }
 
     /// The ranges of rows that a range is worked through in.
@@ -91,6 +66,10 @@ impl Rows<'_> {
         let end = rows.end;
         rows.step_by(together)
             .map(move |first| first..end.min(first + together))
+    }
+
+    fn parameters(&self) -> Parameters {
+        Parameters::new(self.gamma, self.beta, self.centred, self.epsilon)
     }
 
     /// Each row of `x` normalised, to `out`, which is exactly `x` or does not overlap it.
@@ -104,27 +83,44 @@ impl Rows<'_> {
         keep_going: &dyn Fn() -> bool,
     ) -> Result<(), Interrupted> {
         let _environment = FloatingPointGuard::new();
+        if self.columns == 0 {
+            return Ok(());
+        }
+        match (is_narrow(x.dtype()), out.dtype()) {
+            (true, Dtype::Float32) => self.forward::<f32, f32>(x, out, keep_going),
+            (true, _) => self.forward::<f32, f64>(x, out, keep_going),
+            (false, _) => self.forward::<f64, f64>(x, out, keep_going),
+        }
+    }
+
+    fn forward<T: Sixteen, O: Sixteen>(
+        &self,
+        x: &Operand<'_>,
+        out: &OperandMut<'_>,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<(), Interrupted> {
+        let parameters = self.parameters();
         for_each_row_range(
             self.rows,
             self.columns,
             keep_going,
-            Vec::new,
-            |buffer, rows| {
-                let forward = Forward {
+            Buffers::<T, O>::default,
+            |buffers, rows| {
+                self.level.dispatch(Forward {
                     call: self,
+                    parameters: &parameters,
                     x,
                     out,
-                    buffer,
+                    buffers,
                     rows,
-                };
-                self.level.dispatch(forward);
+                });
             },
         )?;
         Ok(())
     }
 
     /// The gradient by `x`, to `out`, which is exactly `dy` or `x` or overlaps neither, and those by gamma
-    /// and beta.
+    /// and beta; without centring that by beta is left 0.
     ///
     /// # Errors
     /// [`Interrupted`] when `keep_going` said no.
@@ -136,199 +132,232 @@ impl Rows<'_> {
         keep_going: &dyn Fn() -> bool,
     ) -> Result<(Vec<f64>, Vec<f64>), Interrupted> {
         let _environment = FloatingPointGuard::new();
-        if self.rows <= CHUNK {
-            self.gradients::<Twofold>(dy, x, out, keep_going)
-        } else {
-            self.gradients::<ExactSum>(dy, x, out, keep_going)
+        let narrow = is_narrow(x.dtype()) && is_narrow(dy.dtype());
+        match (narrow, out.dtype()) {
+            (true, Dtype::Float32) => self.backward::<f32, f32>(dy, x, out, keep_going),
+            (true, _) => self.backward::<f32, f64>(dy, x, out, keep_going),
+            (false, _) => self.backward::<f64, f64>(dy, x, out, keep_going),
         }
     }
 
-    fn gradients<Sum: Total>(
+    fn backward<T: Sixteen, O: Sixteen>(
         &self,
         dy: &Operand<'_>,
         x: &Operand<'_>,
         out: &OperandMut<'_>,
         keep_going: &dyn Fn() -> bool,
     ) -> Result<(Vec<f64>, Vec<f64>), Interrupted> {
-        let init = || GradientState {
-            totals: std::array::from_fn(|_| vec![Sum::default(); self.columns]),
-            sums: std::array::from_fn(|_| vec![0.0; self.columns]),
-            x: Vec::new(),
-            dy: Vec::new(),
+        let parameters = self.parameters();
+        let chunk = self.chunk().max(1);
+        let chunks = if self.columns == 0 {
+            0
+        } else {
+            self.rows.div_ceil(chunk)
         };
-        let chunks = self.rows.div_ceil(CHUNK);
         let states = for_each_row_range(
             chunks,
-            CHUNK * self.columns,
+            chunk * self.columns,
             keep_going,
-            init,
-            |state, chunks| {
-                for chunk in chunks {
-                    let first = chunk * CHUNK;
-                    self.level.dispatch(Backward {
+            || (Buffers::<T, O>::default(), Vec::new()),
+            |(buffers, done), chunks| {
+                for index in chunks {
+                    let first = index * chunk;
+                    let sums = self.level.dispatch(Backward {
                         call: self,
+                        parameters: &parameters,
                         dy,
                         x,
                         out,
-                        state,
-                        rows: first..self.rows.min(first + CHUNK),
+                        buffers,
+                        rows: first..self.rows.min(first + chunk),
                     });
+                    done.push((index, sums));
                 }
             },
         )?;
-        let mut states = states.into_iter().map(|state| state.totals);
-        let mut totals = states.next().unwrap_or_else(|| init().totals);
-        for other in states {
-            for (total, other) in totals.iter_mut().flatten().zip(other.iter().flatten()) {
-                total.merge(other);
-            }
-        }
-        let [gamma, beta] = totals.map(|totals| {
-            let value = totals.iter().map(|total| canonical(total.over(1.0).0));
-            value.collect()
-        });
-        Ok((gamma, beta))
+        let done = states.into_iter().flat_map(|(_, done)| done).collect();
+        let mut values = in_order(done, 2 * self.columns)
+            .into_iter()
+            .map(|(high, _)| super::sums::canonical(high));
+        let gamma = values.by_ref().take(self.columns).collect();
+        Ok((gamma, values.collect()))
     }
 }
 
-struct Forward<'a> {
+/// What a thread works in.
+struct Buffers<T, O> {
+    x: Vec<T>,
+    dy: Vec<T>,
+    out: Vec<O>,
+    moments: Vec<Moments>,
+    means: Vec<Means>,
+    short: ShortScratch,
+}
+
+impl<T, O> Default for Buffers<T, O> {
+    fn default() -> Self {
+        Self {
+            x: Vec::new(),
+            dy: Vec::new(),
+            out: Vec::new(),
+            moments: Vec::new(),
+            means: Vec::new(),
+            short: ShortScratch::default(),
+        }
+    }
+}
+
+struct Forward<'a, T, O> {
     call: &'a Rows<'a>,
+    parameters: &'a Parameters,
     x: &'a Operand<'a>,
     out: &'a OperandMut<'a>,
-    buffer: &'a mut Vec<f64>,
+    buffers: &'a mut Buffers<T, O>,
     rows: Range<usize>,
 }
 
-impl OnLevel for Forward<'_> {
+impl<T: Sixteen, O: Sixteen> OnLevel for Forward<'_, T, O> {
     type Output = ();
 
     fn run<S: Token>(self, simd: S) {
-        let call = self.call;
+        let Self {
+            call,
+            parameters,
+            buffers,
+            ..
+        } = self;
         let columns = call.columns;
-        let narrow = is_narrow(self.x.dtype());
-        self.buffer.resize(call.together() * columns, 0.0);
         for rows in call.groups(self.rows) {
             let (position, n) = (rows.start * columns, rows.len() * columns);
-            let block = &mut self.buffer[..n];
-            self.x.read(simd, position, block);
+            let x = read_block(simd, self.x, position, n, &mut buffers.x);
+            let target = Target::new(self.out, position, n, &mut buffers.out);
+            let out = target.pointer;
             simd.vectorize(
                 #[inline(always)]
                 || {
-                    for row in block.chunks_exact_mut(columns.max(1)) {
-                        let moments = if narrow {
-                            Moments::of::<false>(row, call.centred, call.epsilon)
+                    // SAFETY: `n` elements each; `out` is exactly `x` or apart from it, and threads have
+                    // different rows.
+                    unsafe {
+                        if columns <= SHORT && !T::EXACT {
+                            rows_normalised(
+                                simd,
+                                parameters,
+                                x,
+                                out,
+                                rows.len(),
+                                &mut buffers.short,
+                            );
                         } else {
-                            Moments::of::<true>(row, call.centred, call.epsilon)
-                        };
-                        for ((x, gamma), beta) in row.iter_mut().zip(call.gamma).zip(call.beta) {
-                            *x = canonical(moments.normalise(*x) * gamma + beta);
+                            buffers.moments.clear();
+                            for start in (0..n).step_by(columns) {
+                                let moments = Moments::of(simd, parameters, x.add(start));
+                                buffers.moments.push(moments);
+                            }
+                            for (row, moments) in buffers.moments.iter().enumerate() {
+                                let start = row * columns;
+                                row_normalised(
+                                    simd,
+                                    parameters,
+                                    *moments,
+                                    x.add(start),
+                                    out.add(start),
+                                );
+                            }
                         }
                     }
                 },
             );
-            // SAFETY: threads have different rows, and these have been read.
-            unsafe { self.out.write(simd, position, block) };
+            // SAFETY: all elements have been written; threads have different rows.
+            unsafe { target.finish(simd, self.out, position, n) };
         }
     }
 }
 
-struct GradientState<Sum> {
-    /// Of gamma and of beta.
-    totals: [Vec<Sum>; 2],
-    /// Of a chunk: sum and error of gamma's terms and of beta's.
-    sums: [Vec<f64>; 4],
-    x: Vec<f64>,
-    dy: Vec<f64>,
-}
-
-struct Backward<'a, Sum> {
+struct Backward<'a, T, O> {
     call: &'a Rows<'a>,
+    parameters: &'a Parameters,
     dy: &'a Operand<'a>,
     x: &'a Operand<'a>,
     out: &'a OperandMut<'a>,
-    state: &'a mut GradientState<Sum>,
+    buffers: &'a mut Buffers<T, O>,
     rows: Range<usize>,
 }
 
-impl<Sum: Total> OnLevel for Backward<'_, Sum> {
-    type Output = ();
+impl<T: Sixteen, O: Sixteen> OnLevel for Backward<'_, T, O> {
+    /// High parts of the sums for gamma, for beta, and their low parts.
+    type Output = Vec<f64>;
 
-    fn run<S: Token>(self, simd: S) {
-        let call = self.call;
+    fn run<S: Token>(self, simd: S) -> Vec<f64> {
+        let Self {
+            call,
+            parameters,
+            buffers,
+            ..
+        } = self;
         let columns = call.columns;
-        let GradientState {
-            totals,
-            sums,
-            x,
-            dy,
-        } = self.state;
-        let narrow = is_narrow(self.x.dtype()) && is_narrow(self.dy.dtype());
-        x.resize(call.together() * columns, 0.0);
-        dy.resize(call.together() * columns, 0.0);
-        for sums in sums.iter_mut() {
-            sums.fill(0.0);
-        }
+        let short = columns <= SHORT && !T::EXACT;
+        let mut sums = Gradients::new(columns);
+        // What is summed without errors is short.
+        let most = if short { LANES * CHUNK } else { CHUNK };
+        let (end, mut unsettled) = (self.rows.end, 0);
         for rows in call.groups(self.rows) {
             let (position, n) = (rows.start * columns, rows.len() * columns);
-            let (x, dy) = (&mut x[..n], &mut dy[..n]);
-            self.x.read(simd, position, x);
-            self.dy.read(simd, position, dy);
+            let x = read_block(simd, self.x, position, n, &mut buffers.x);
+            let dy = read_block(simd, self.dy, position, n, &mut buffers.dy);
+            let target = Target::new(self.out, position, n, &mut buffers.out);
+            let out = target.pointer;
             simd.vectorize(
                 #[inline(always)]
                 || {
-                    let width = columns.max(1);
-                    for (x, dy) in x.chunks_exact_mut(width).zip(dy.chunks_exact_mut(width)) {
-                        if narrow {
-                            row_gradient::<false>(call, sums, x, dy);
+                    // SAFETY: `n` elements each; `out` is exactly `x` or `dy` or apart from both, and threads
+                    // have different rows.
+                    unsafe {
+                        if short {
+                            rows_gradient(
+                                simd,
+                                parameters,
+                                (dy, x),
+                                out,
+                                rows.len(),
+                                &mut buffers.short,
+                            );
                         } else {
-                            row_gradient::<true>(call, sums, x, dy);
+                            buffers.moments.clear();
+                            for start in (0..n).step_by(columns) {
+                                let moments = Moments::of(simd, parameters, x.add(start));
+                                buffers.moments.push(moments);
+                            }
+                            let beside = Beside {
+                                dy,
+                                x,
+                                readable: n,
+                                moments: &buffers.moments,
+                            };
+                            buffers.means.clear();
+                            beside.means(simd, parameters, &mut sums, &mut buffers.means);
+                            for (row, means) in buffers.means.iter().enumerate() {
+                                let start = row * columns;
+                                let from = [dy.add(start), x.add(start)];
+                                write_gradient(simd, parameters, *means, from, out.add(start));
+                            }
                         }
                     }
                 },
             );
-            // SAFETY: threads have different rows, and these have been read.
-            unsafe { self.out.write(simd, position, x) };
-        }
-        for (totals, sums) in totals.iter_mut().zip(sums.chunks_exact(2)) {
-            for ((total, &sum), &error) in totals.iter_mut().zip(&sums[0]).zip(&sums[1]) {
-                let (high, low) = normalise(sum, error);
-                total.add(high, low);
+            // SAFETY: all elements have been written; threads have different rows.
+            unsafe { target.finish(simd, self.out, position, n) };
+            unsettled += rows.len();
+            if unsettled >= most || rows.end == end {
+                if short {
+                    buffers.short.add_to(simd, &mut sums);
+                }
+                simd.vectorize(
+                    #[inline(always)]
+                    || sums.settle(),
+                );
+                unsettled = 0;
             }
         }
-    }
-}
-
-/// The gradient by a row, in place of `x`; its share in the gradients by gamma and beta.
-///
-/// `dx = scale (g - mean(g) - y mean(g y))`, where `y` is the normalised row and `g = dy gamma`.
-#[inline(always)]
-fn row_gradient<const EXACT: bool>(
-    call: &Rows<'_>,
-    sums: &mut [Vec<f64>; 4],
-    x: &mut [f64],
-    dy: &mut [f64],
-) {
-    let n = x.len() as f64;
-    let moments = Moments::of::<EXACT>(x, call.centred, call.epsilon);
-    let columns = x.len();
-    let (x, dy) = (&mut x[..columns], &mut dy[..columns]);
-    let gamma = &call.gamma[..columns];
-    let [gamma_sum, gamma_error, beta_sum, beta_error] =
-        sums.each_mut().map(|sums| &mut sums[..columns]);
-    for j in 0..columns {
-        x[j] = moments.normalise(x[j]);
-        accumulate::<EXACT>(&mut gamma_sum[j], &mut gamma_error[j], dy[j] * x[j]);
-        accumulate::<EXACT>(&mut beta_sum[j], &mut beta_error[j], dy[j]);
-        dy[j] *= gamma[j];
-    }
-    let mut means = [Phases::default(); 2];
-    add_row::<EXACT, _>(&mut means, x, dy, |y, g| [g, g * y]);
-    let [g, product] = means.map(|sum| {
-        let (high, low) = sum.total();
-        (high + low) / n
-    });
-    let mean = if call.centred { g } else { 0.0 };
-    for (x, g) in x.iter_mut().zip(dy.iter()) {
-        *x = canonical(moments.scale * ((g - mean) - *x * product));
+        sums.into_parts()
     }
 }

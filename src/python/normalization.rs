@@ -319,17 +319,9 @@ fn batch_norm<'py>(
         let mean = running(running_mean, "running_mean", view.channels)?;
         let variance = running(running_var, "running_var", view.channels)?;
         let statistics = interruptible(py, |keep_going| {
-            let statistics = Statistics::of_batch(&view, &operand, keep_going)?;
             batch::normalise(
-                &view,
-                &operand,
-                &statistics,
-                parameters,
-                epsilon,
-                &result,
-                keep_going,
-            )?;
-            Ok(statistics)
+                &view, &operand, None, parameters, epsilon, &result, keep_going,
+            )
         })?;
         if view.samples > 0 {
             let n = view.samples as f64;
@@ -352,7 +344,7 @@ fn batch_norm<'py>(
             batch::normalise(
                 &view,
                 &operand,
-                &statistics,
+                Some(&statistics),
                 parameters,
                 epsilon,
                 &result,
@@ -419,15 +411,11 @@ fn batch_norm_backward<'py>(
         )
     };
     let (gamma_gradient, beta_gradient) = interruptible(py, |keep_going| {
-        let statistics = match given {
-            Some(statistics) => statistics,
-            None => Statistics::of_batch(&view, &operand, keep_going)?,
-        };
         batch::gradient(
             &view,
             &gradient,
             &operand,
-            (&statistics, training),
+            given.as_ref(),
             &gamma.values,
             epsilon,
             &result,

@@ -1,0 +1,216 @@
+//! A function of each element and its channel's coefficients.
+//!
+//! Where the channels of a sample lie side by side, coefficients are repeated for as many samples as make whole
+//! vectors, so that the array is worked through as it lies in memory.
+
+use super::channels::{Buffers, Channels, LONG, Operands, SEGMENT, View};
+use super::sixteen::{Aligned, LANES, Pair, Sixteen, splat};
+use crate::driver::operand::OperandMut;
+use crate::driver::rows::{Target, read_block};
+use crate::driver::threads::Interrupted;
+use crate::lanes::Token;
+use crate::level::OnLevel;
+use fearless_simd::f64x8;
+use std::marker::PhantomData;
+use std::ops::Range;
+
+/// What is written for an element.
+pub(super) trait Map<const N: usize>: Sync {
+    /// Whether it is of the element, and of its gradient.
+    const VALUE: bool;
+    const GRADIENT: bool;
+
+    /// From an element, its gradient and the channel's coefficients.
+    fn of<S: Token>(x: f64x8<S>, dy: f64x8<S>, coefficients: [f64x8<S>; N]) -> f64x8<S>;
+}
+
+impl View {
+    /// Write a function of each element to `out`.
+    pub(super) fn map<const N: usize, T: Sixteen, O: Sixteen, M: Map<N>>(
+        &self,
+        operands: Operands<'_>,
+        coefficients: &[Vec<f64>; N],
+        out: &OperandMut<'_>,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<(), Interrupted> {
+        let Channels { samples, last, .. } = self.of;
+        let channels = self.channels.len();
+        if channels == 0 {
+            return Ok(());
+        }
+        // As many samples as are whole vectors and make a segment; or one of many channels.
+        let whole = LANES >> channels.trailing_zeros().min(LANES.trailing_zeros());
+        let together = match last {
+            true if self.of.is_wide() => 1,
+            true => whole * (SEGMENT / (whole * channels)).max(1),
+            false => 0,
+        };
+        let rings = (coefficients.each_ref()).map(|values| Aligned::of(&values.repeat(together)));
+        let work = |buffers: &mut Buffers<T, O>, samples: Range<usize>, channels: Range<usize>| {
+            self.of.level.dispatch(MapPiece::<N, T, O, M> {
+                view: self,
+                operands,
+                coefficients,
+                rings: &rings,
+                out,
+                buffers,
+                samples,
+                channels,
+                map: PhantomData,
+            });
+        };
+        if last {
+            let (pieces, size) = (samples.div_ceil(together), together * channels);
+            self.for_each(
+                pieces,
+                size,
+                keep_going,
+                Buffers::default,
+                |buffers, piece| {
+                    let first = piece * together;
+                    work(buffers, first..samples.min(first + together), 0..channels);
+                },
+            )?;
+        } else {
+            self.for_each_piece(keep_going, Buffers::default, |buffers, chunk, channels| {
+                work(buffers, self.samples_of(chunk), channels);
+            })?;
+        }
+        Ok(())
+    }
+}
+
+struct MapPiece<'a, const N: usize, T, O, M> {
+    view: &'a View,
+    operands: Operands<'a>,
+    coefficients: &'a [Vec<f64>; N],
+    rings: &'a [Aligned; N],
+    out: &'a OperandMut<'a>,
+    buffers: &'a mut Buffers<T, O>,
+    samples: Range<usize>,
+    channels: Range<usize>,
+    map: PhantomData<M>,
+}
+
+impl<const N: usize, T: Sixteen, O: Sixteen, M: Map<N>> OnLevel for MapPiece<'_, N, T, O, M> {
+    type Output = ();
+
+    fn run<S: Token>(mut self, simd: S) {
+        let View {
+            of, channels: part, ..
+        } = self.view;
+        if !of.last {
+            for channel in self.channels.clone() {
+                let coefficients = self.coefficients.each_ref().map(|of| of[channel]);
+                let first = (part.start + channel) * of.samples;
+                let (mut position, end) = (first + self.samples.start, first + self.samples.end);
+                while position < end {
+                    let n = self.in_place(position, SEGMENT.min(end - position));
+                    self.write(
+                        simd,
+                        position,
+                        n,
+                        #[inline(always)]
+                        move |_| coefficients.map(|of| [splat(simd, of); 2]),
+                    );
+                    position += n;
+                }
+            }
+            return;
+        }
+        let position = self.samples.start * of.channels + part.start;
+        let elements = self.samples.len() * part.len();
+        let rings = self.rings.each_ref().map(|ring| ring.as_slice().as_ptr());
+        for start in (0..elements).step_by(SEGMENT) {
+            let rings = rings.map(|ring| ring.wrapping_add(start));
+            self.write(
+                simd,
+                position + start,
+                SEGMENT.min(elements - start),
+                #[inline(always)]
+                // SAFETY: a ring has whole vectors.
+                move |at| rings.map(|ring| unsafe { f64::load(simd, ring.add(at)) }),
+            );
+        }
+    }
+}
+
+impl<const N: usize, T: Sixteen, O: Sixteen, M: Map<N>> MapPiece<'_, N, T, O, M> {
+    /// How many of the `n` elements from a position on to write: where all lie in place for long enough, those,
+    /// else all, through buffers.
+    #[inline(always)]
+    fn in_place(&self, position: usize, n: usize) -> usize {
+        let Operands { x, dy } = self.operands;
+        let run = x.run::<T>(position).min(self.out.run::<O>(position));
+        let run = dy.map_or(run, |dy| run.min(dy.run::<T>(position)));
+        if run >= LONG { run.min(n) } else { n }
+    }
+
+    /// Write `n` elements from a position on.
+    #[inline(always)]
+    fn write<S: Token>(
+        &mut self,
+        simd: S,
+        position: usize,
+        n: usize,
+        coefficients: impl Fn(usize) -> [Pair<S>; N],
+    ) {
+        let x = read_block(simd, self.operands.x, position, n, &mut self.buffers.x);
+        let dy = match self.operands.dy {
+            Some(dy) => read_block(simd, dy, position, n, &mut self.buffers.dy),
+            None => x,
+        };
+        let target = Target::new(self.out, position, n, &mut self.buffers.out);
+        let out = target.pointer;
+        simd.vectorize(
+            #[inline(always)]
+            move || {
+                let zero = [splat(simd, 0.0); 2];
+                let mut at = 0;
+                while at + LANES <= n {
+                    // SAFETY: elements of the block.
+                    unsafe {
+                        let x = if M::VALUE {
+                            T::load(simd, x.add(at))
+                        } else {
+                            zero
+                        };
+                        let dy = if M::GRADIENT {
+                            T::load(simd, dy.add(at))
+                        } else {
+                            zero
+                        };
+                        let of = coefficients(at);
+                        O::store(map_both::<S, N, M>(x, dy, of), out.add(at));
+                    }
+                    at += LANES;
+                }
+                if at < n {
+                    // SAFETY: elements of the block.
+                    unsafe {
+                        let x = T::load_first(simd, x.add(at), n - at);
+                        let dy = T::load_first(simd, dy.add(at), n - at);
+                        let of = coefficients(at);
+                        O::store_first(map_both::<S, N, M>(x, dy, of), out.add(at), n - at);
+                    }
+                }
+            },
+        );
+        // SAFETY: all elements have been written; threads have different ones.
+        unsafe { target.finish(simd, self.out, position, n) };
+    }
+}
+
+#[inline(always)]
+fn map_both<S: Token, const N: usize, M: Map<N>>(
+    x: Pair<S>,
+    dy: Pair<S>,
+    of: [Pair<S>; N],
+) -> Pair<S> {
+    let mut halves = [[x[0]; N]; 2];
+    for (k, of) in of.into_iter().enumerate() {
+        halves[0][k] = of[0];
+        halves[1][k] = of[1];
+    }
+    [M::of(x[0], dy[0], halves[0]), M::of(x[1], dy[1], halves[1])]
+}

@@ -1,0 +1,486 @@
+//! Sums over the samples of channels.
+//!
+//! They are taken in sixteen lanes: sample `i` of a chunk is in lane `i % 16`. Where the samples of a channel lie
+//! side by side, the lanes are those of vectors. Where the channels of a sample do, the sums of sixteen samples'
+//! channels form a ring, as long as sixteen samples, to which the array is added as it lies in memory, whatever
+//! the number of channels; of many channels, sample by sample. All add the same terms in the same order.
+
+use super::channels::{Buffers, LONG, Operands, SEGMENT, View};
+use super::sixteen::{Aligned, LANES, Sixteen, Sum, add_products, first, splat};
+use super::sums::{add, normalise};
+use crate::driver::rows::read_block;
+use crate::driver::threads::Interrupted;
+use crate::lanes::Token;
+use crate::level::OnLevel;
+use fearless_simd::f64x8;
+use std::marker::PhantomData;
+use std::ops::Range;
+
+/// Samples that are summed without carrying errors along.
+const SHORT: usize = 1024;
+
+/// What deviations are taken from: a mean in two parts.
+#[derive(Clone, Copy)]
+pub(super) struct Mean<S: Token> {
+    high: f64x8<S>,
+    low: f64x8<S>,
+}
+
+impl<S: Token> Mean<S> {
+    /// `x - mean`.
+    #[inline(always)]
+    pub(super) fn deviation(self, x: f64x8<S>) -> f64x8<S> {
+        (x - self.high) - self.low
+    }
+}
+
+/// Terms that are summed, each a product.
+pub(super) trait Terms<const N: usize>: Sync {
+    /// Whether they need the gradient, and the mean.
+    const GRADIENT: bool;
+    const MEAN: bool;
+
+    /// From an element, its gradient and the mean.
+    fn of<S: Token>(
+        one: f64x8<S>,
+        x: f64x8<S>,
+        dy: f64x8<S>,
+        mean: Mean<S>,
+    ) -> [(f64x8<S>, f64x8<S>); N];
+}
+
+/// Means of channels, high and low parts.
+#[derive(Clone, Copy)]
+pub(super) struct Means<'a> {
+    pub(super) high: &'a [f64],
+    pub(super) low: &'a [f64],
+}
+
+impl Means<'_> {
+    /// For terms that need none.
+    pub(super) const NONE: Self = Self {
+        high: &[],
+        low: &[],
+    };
+}
+
+/// The sums of a piece: high parts of all channels, term by term, then low parts.
+struct Piece {
+    chunk: usize,
+    channels: Range<usize>,
+    sums: Vec<f64>,
+}
+
+impl View {
+    /// The sums of `N` terms over the samples of each channel, in two parts.
+    pub(super) fn sums<const N: usize, T: Sixteen, Of: Terms<N>>(
+        &self,
+        operands: Operands<'_>,
+        means: Means<'_>,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<[Vec<(f64, f64)>; N], Interrupted> {
+        let samples = if self.of.is_wide() { 1 } else { LANES };
+        let ring = |values: &[f64]| Aligned::of(&values.repeat(samples));
+        let rings = if Of::MEAN && self.of.last {
+            [ring(means.high), ring(means.low)]
+        } else {
+            Default::default()
+        };
+        let init = || (Buffers::<T, T>::default(), Vec::new());
+        let states =
+            self.for_each_piece(keep_going, init, |(buffers, done), chunk, channels| {
+                let sums = self.of.level.dispatch(SumPiece::<N, T, Of> {
+                    view: self,
+                    operands,
+                    means,
+                    rings: &rings,
+                    buffers,
+                    samples: self.samples_of(chunk),
+                    channels: channels.clone(),
+                    terms: PhantomData,
+                });
+                done.push(Piece {
+                    chunk,
+                    channels,
+                    sums,
+                });
+            })?;
+        let mut pieces: Vec<Piece> = states.into_iter().flat_map(|(_, done)| done).collect();
+        pieces.sort_unstable_by_key(|piece| piece.chunk);
+        let mut totals: [Vec<(f64, f64)>; N] =
+            std::array::from_fn(|_| vec![(0.0, 0.0); self.channels.len()]);
+        for Piece { channels, sums, .. } in &pieces {
+            let width = channels.len();
+            let (high, low) = sums.split_at(N * width);
+            let terms = high.chunks_exact(width).zip(low.chunks_exact(width));
+            for (totals, (high, low)) in totals.iter_mut().zip(terms) {
+                for ((total, high), low) in totals[channels.clone()].iter_mut().zip(high).zip(low) {
+                    add(&mut total.0, &mut total.1, *high);
+                    total.1 += low;
+                }
+            }
+        }
+        for total in totals.iter_mut().flatten() {
+            *total = normalise(total.0, total.1);
+        }
+        Ok(totals)
+    }
+}
+
+/// Samples that are summed at a time.
+fn short(samples: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let end = samples.end;
+    samples
+        .step_by(SHORT)
+        .map(move |start| start..end.min(start + SHORT))
+}
+
+struct SumPiece<'a, const N: usize, T, Of> {
+    view: &'a View,
+    operands: Operands<'a>,
+    means: Means<'a>,
+    rings: &'a [Aligned; 2],
+    buffers: &'a mut Buffers<T, T>,
+    samples: Range<usize>,
+    channels: Range<usize>,
+    terms: PhantomData<Of>,
+}
+
+impl<const N: usize, T: Sixteen, Of: Terms<N>> OnLevel for SumPiece<'_, N, T, Of> {
+    type Output = Vec<f64>;
+
+    fn run<S: Token>(mut self, simd: S) -> Vec<f64> {
+        let width = self.channels.len();
+        let mut totals = vec![0.0; 2 * N * width];
+        if self.view.of.last {
+            for samples in short(self.samples.clone()) {
+                self.along_memory(simd, samples, &mut totals);
+            }
+        } else {
+            for channel in 0..width {
+                for samples in short(self.samples.clone()) {
+                    self.along_samples(simd, channel, samples, &mut totals);
+                }
+            }
+        }
+        totals
+    }
+}
+
+impl<const N: usize, T: Sixteen, Of: Terms<N>> SumPiece<'_, N, T, Of> {
+    /// Elements from a position on.
+    #[inline(always)]
+    fn read<S: Token>(&mut self, simd: S, position: usize, n: usize) -> (*const T, *const T) {
+        let x = read_block(simd, self.operands.x, position, n, &mut self.buffers.x);
+        let dy = match self.operands.dy {
+            Some(dy) if Of::GRADIENT => read_block(simd, dy, position, n, &mut self.buffers.dy),
+            _ => x,
+        };
+        (x, dy)
+    }
+
+    /// Sum samples of a channel, which lie side by side.
+    #[inline(always)]
+    fn along_samples<S: Token>(
+        &mut self,
+        simd: S,
+        index: usize,
+        samples: Range<usize>,
+        totals: &mut [f64],
+    ) {
+        let width = self.channels.len();
+        let channel = self.channels.start + index;
+        let first = (self.view.channels.start + channel) * self.view.of.samples;
+        let mut mean = Mean {
+            high: splat(simd, 0.0),
+            low: splat(simd, 0.0),
+        };
+        if Of::MEAN {
+            mean.high = splat(simd, self.means.high[channel]);
+            mean.low = splat(simd, self.means.low[channel]);
+        }
+        let mut sums = [Sum::<S, 2>::new(simd); N];
+        let (mut position, end) = (first + samples.start, first + samples.end);
+        while position < end {
+            let n = self.in_place(position, end - position);
+            let from = self.read(simd, position, n);
+            sums = simd.vectorize(
+                #[inline(always)]
+                // SAFETY: elements of the block.
+                move || unsafe { add_samples::<S, T, N, Of>(simd, sums, from, n, mean) },
+            );
+            position += n;
+        }
+        let (high, low) = totals.split_at_mut(N * width);
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                for (j, sum) in sums.into_iter().enumerate() {
+                    let (sum, error) = sum.total::<T>();
+                    let slot = j * width + index;
+                    add(&mut high[slot], &mut low[slot], sum);
+                    low[slot] += error;
+                }
+            },
+        );
+    }
+
+    /// How many of the `n` elements from a position on to read: where they lie in place for long enough, whole
+    /// vectors of those, else all, through a buffer.
+    #[inline(always)]
+    fn in_place(&self, position: usize, n: usize) -> usize {
+        let Operands { x, dy } = self.operands;
+        let run = x.run::<T>(position);
+        let run = match dy {
+            Some(dy) if Of::GRADIENT => run.min(dy.run::<T>(position)),
+            _ => run,
+        };
+        if run < n && run >= LONG {
+            run - run % LANES
+        } else {
+            n
+        }
+    }
+
+    /// Sum samples whose channels lie side by side: as a ring of sixteen samples, or sample by sample.
+    #[inline(always)]
+    fn along_memory<S: Token>(&mut self, simd: S, samples: Range<usize>, totals: &mut [f64]) {
+        let (all, width) = (self.view.of.channels, self.channels.len());
+        let is_wide = self.view.of.is_wide();
+        // A sample of a ring, with room for whole vectors.
+        let sample = if is_wide {
+            width.next_multiple_of(LANES)
+        } else {
+            width
+        };
+        let ring = LANES * sample;
+        let len = N * ring * if T::EXACT { 2 } else { 1 };
+        let mut buffer = std::mem::take(&mut self.buffers.sums);
+        let sums = buffer.reserve(len);
+        buffer.as_mut_slice()[..len].fill(0.0);
+        let first = if is_wide { self.channels.start } else { 0 };
+        let column = self.view.channels.start + first;
+        let means = self
+            .rings
+            .each_ref()
+            .map(|ring| ring.as_slice().as_ptr().wrapping_add(first));
+        if is_wide {
+            // Lane by lane: the sums of one stay in the first-level cache.
+            for lane in 0..LANES {
+                let sums = sums.wrapping_add(lane * sample);
+                for row in samples.clone().skip(lane).step_by(LANES) {
+                    let (x, dy) = self.read(simd, row * all + column, width);
+                    simd.vectorize(
+                        #[inline(always)]
+                        // SAFETY: elements of the block, and sums of a part of the ring.
+                        move || unsafe {
+                            add_to_ring::<S, T, N, Of>(simd, (x, dy, width), means, (sums, ring));
+                        },
+                    );
+                }
+            }
+        } else {
+            // Part by part of a long ring, for the same reason; some short ones at a time.
+            let end = samples.end * all;
+            let together = if ring > SEGMENT {
+                SEGMENT
+            } else {
+                SEGMENT / ring * ring
+            };
+            for part in (0..ring).step_by(together) {
+                let n = together.min(if ring > SEGMENT {
+                    ring - part
+                } else {
+                    together
+                });
+                let means = means.map(|mean| mean.wrapping_add(part));
+                let sums = sums.wrapping_add(part);
+                let starts = (samples.start * all + part..end).step_by(ring.max(together));
+                for start in starts {
+                    let n = n.min(end - start);
+                    let (x, dy) = self.read(simd, start, n);
+                    simd.vectorize(
+                        #[inline(always)]
+                        move || {
+                            for from in (0..n).step_by(ring) {
+                                let n = ring.min(n - from);
+                                // SAFETY: elements of the block.
+                                unsafe {
+                                    let from = (x.add(from), dy.add(from), n);
+                                    add_to_ring::<S, T, N, Of>(simd, from, means, (sums, ring));
+                                }
+                            }
+                        },
+                    );
+                }
+            }
+        }
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let (high, low) = totals.split_at_mut(N * width);
+                let sums = buffer.as_mut_slice()[..len].chunks_exact_mut(len / N);
+                for (j, sums) in sums.enumerate() {
+                    let (sums, errors) = sums.split_at_mut(ring);
+                    fold_ring::<T>(sums, errors);
+                    for c in 0..width {
+                        let (sum, error) = if T::EXACT {
+                            normalise(sums[c], errors[c])
+                        } else {
+                            (sums[c], 0.0)
+                        };
+                        let slot = j * width + c;
+                        add(&mut high[slot], &mut low[slot], sum);
+                        low[slot] += error;
+                    }
+                }
+            },
+        );
+        self.buffers.sums = buffer;
+    }
+}
+
+/// Add the terms of `n` samples.
+///
+/// # Safety
+/// They are readable.
+#[inline(always)]
+unsafe fn add_samples<S: Token, T: Sixteen, const N: usize, Of: Terms<N>>(
+    simd: S,
+    mut sums: [Sum<S, 2>; N],
+    from: (*const T, *const T),
+    n: usize,
+    mean: Mean<S>,
+) -> [Sum<S, 2>; N] {
+    let mut at = 0;
+    while at + LANES <= n {
+        // SAFETY: promised by the caller.
+        let terms = unsafe { terms_at::<S, T, N, Of>(simd, from, at, LANES, [mean; 2]) };
+        for (sum, [(a, b), (c, d)]) in sums.iter_mut().zip(terms) {
+            sum.add_product::<T>(0, a, b);
+            sum.add_product::<T>(1, c, d);
+        }
+        at += LANES;
+    }
+    if at < n {
+        // SAFETY: promised by the caller.
+        let terms = unsafe { terms_at::<S, T, N, Of>(simd, from, at, n - at, [mean; 2]) };
+        for (sum, [(a, b), (c, d)]) in sums.iter_mut().zip(terms) {
+            sum.add_product::<T>(0, a, b);
+            sum.add_product::<T>(1, c, d);
+        }
+    }
+    sums
+}
+
+/// The terms of sixteen elements, or of the first `n` and zeros.
+///
+/// # Safety
+/// They are readable.
+#[inline(always)]
+unsafe fn terms_at<S: Token, T: Sixteen, const N: usize, Of: Terms<N>>(
+    simd: S,
+    (x, dy): (*const T, *const T),
+    at: usize,
+    n: usize,
+    mean: [Mean<S>; 2],
+) -> [[(f64x8<S>, f64x8<S>); 2]; N] {
+    let one = splat(simd, 1.0);
+    // SAFETY: promised by the caller.
+    unsafe {
+        let x = T::load_upto(simd, x.add(at), n);
+        let dy = if Of::GRADIENT {
+            T::load_upto(simd, dy.add(at), n)
+        } else {
+            x
+        };
+        let low = Of::of(one, x[0], dy[0], mean[0]);
+        let high = Of::of(one, x[1], dy[1], mean[1]);
+        let mut terms = [[(one, one); 2]; N];
+        for (j, terms) in terms.iter_mut().enumerate() {
+            let [a, c] = first(simd, [low[j].0, high[j].0], n);
+            *terms = [(a, low[j].1), (c, high[j].1)];
+        }
+        terms
+    }
+}
+
+/// Add the terms of `n` elements to the sums, and errors, of the same part of the ring.
+///
+/// # Safety
+/// The elements are readable, and so are the means where there are any; sums are of a ring of this length each, and
+/// errors behind them.
+#[inline(always)]
+unsafe fn add_to_ring<S: Token, T: Sixteen, const N: usize, Of: Terms<N>>(
+    simd: S,
+    (x, dy, n): (*const T, *const T, usize),
+    means: [*const f64; 2],
+    (sums, ring): (*mut f64, usize),
+) {
+    let mut at = 0;
+    // SAFETY: promised by the caller.
+    unsafe {
+        while at + LANES <= n {
+            add_terms::<S, T, N, Of>(simd, (x, dy), means, (sums, ring), at, LANES);
+            at += LANES;
+        }
+        if at < n {
+            add_terms::<S, T, N, Of>(simd, (x, dy), means, (sums, ring), at, n - at);
+        }
+    }
+}
+
+/// Of sixteen elements from `at` on, or of the first `n`.
+///
+/// # Safety
+/// As for [`add_to_ring`].
+#[inline(always)]
+unsafe fn add_terms<S: Token, T: Sixteen, const N: usize, Of: Terms<N>>(
+    simd: S,
+    from: (*const T, *const T),
+    means: [*const f64; 2],
+    (sums, ring): (*mut f64, usize),
+    at: usize,
+    n: usize,
+) {
+    let zero = splat(simd, 0.0);
+    let mut high = [zero; 2];
+    let mut low = [zero; 2];
+    // SAFETY: promised by the caller; a ring has whole vectors.
+    unsafe {
+        if Of::MEAN {
+            high = f64::load(simd, means[0].add(at));
+            low = f64::load(simd, means[1].add(at));
+        }
+        let mean = |k: usize| Mean {
+            high: high[k],
+            low: low[k],
+        };
+        let terms = terms_at::<S, T, N, Of>(simd, from, at, n, [mean(0), mean(1)]);
+        for (j, [(a, b), (c, d)]) in terms.into_iter().enumerate() {
+            let slot = sums.add(if T::EXACT { 2 * j } else { j } * ring + at);
+            add_products::<S, T>(simd, [slot, slot.wrapping_add(ring)], [a, c], [b, d]);
+        }
+    }
+}
+
+/// Add the lanes of a ring in halves, as [`Sum::total`] does; the totals are left in the first.
+#[inline(always)]
+fn fold_ring<T: Sixteen>(sums: &mut [f64], errors: &mut [f64]) {
+    let mut half = sums.len() / 2;
+    for _ in 0..LANES.trailing_zeros() {
+        let (into, from) = sums[..2 * half].split_at_mut(half);
+        if T::EXACT {
+            let (error, other) = errors[..2 * half].split_at_mut(half);
+            for k in 0..half {
+                error[k] += other[k];
+                add(&mut into[k], &mut error[k], from[k]);
+            }
+        } else {
+            for k in 0..half {
+                into[k] += from[k];
+            }
+        }
+        half /= 2;
+    }
+}

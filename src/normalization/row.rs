@@ -1,0 +1,236 @@
+//! One row: its moments, and the row normalised.
+//!
+//! Of `f32` the moments are first taken of the values as they are, in one pass and in `f64`, in which squares are
+//! exact: mean square less squared mean. Where more than [`CANCELLED`] bits of that cancel, as for values far
+//! from 0, and for `f64` always, the squares are taken again of deviations from the mean in two parts. The
+//! result is a second pass over a row that is in cache. What binds both for `f32` is arithmetic: some ten
+//! instructions for eight elements, two thirds of them conversions.
+
+use super::sixteen::{
+    Aligned, Pair, Sixteen, Sum, canonical, for_each_sixteen, load_last, multiply_add, splat,
+};
+use super::sums::divide;
+use crate::lanes::{Lanes, Token};
+
+/// What all rows of a call have in common.
+pub(super) struct Parameters {
+    pub(super) columns: usize,
+    pub(super) centred: bool,
+    pub(super) epsilon: f64,
+    pub(super) one_over_columns: f64,
+    /// A factor and a summand for each column.
+    pub(super) gamma: Aligned,
+    pub(super) beta: Aligned,
+    /// Whether they are all finite.
+    pub(super) finite: bool,
+}
+
+impl Parameters {
+    pub(super) fn new(gamma: &[f64], beta: &[f64], centred: bool, epsilon: f64) -> Self {
+        Self {
+            columns: gamma.len(),
+            centred,
+            epsilon,
+            one_over_columns: 1.0 / gamma.len() as f64,
+            gamma: Aligned::of(gamma),
+            beta: Aligned::of(beta),
+            finite: gamma.iter().chain(beta).all(|value| value.is_finite()),
+        }
+    }
+}
+
+/// Bits of a mean square that may cancel: of 53 more than enough remain for an `f32`, after all errors of sums.
+const CANCELLED: i32 = 8;
+
+/// What a row is normalised with.
+#[derive(Clone, Copy)]
+pub(super) struct Moments {
+    pub(super) mean: f64,
+    /// What is missing to the mean.
+    pub(super) low: f64,
+    pub(super) scale: f64,
+    /// How close the mean is to 0.
+    pub(super) centre: Centre,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Centre {
+    /// It is not subtracted.
+    Zero,
+    /// So close that `x * scale - mean * scale` is as good as anything.
+    Near,
+    /// `(x - mean) * scale`, the mean in two parts.
+    Far,
+}
+
+/// As a constant for each [`Centre`], for loops without a branch.
+pub(super) const ZERO: u8 = 0;
+pub(super) const NEAR: u8 = 1;
+pub(super) const FAR: u8 = 2;
+
+impl Moments {
+    /// # Safety
+    /// `x` has as many elements as there are columns.
+    #[inline(always)]
+    pub(super) unsafe fn of<S: Token, T: Sixteen>(
+        simd: S,
+        parameters: &Parameters,
+        x: *const T,
+    ) -> Self {
+        let (columns, epsilon) = (parameters.columns, parameters.epsilon);
+        let n = columns as f64;
+        let mut sum = Sum::<S, 4>::new(simd);
+        let mut squares = Sum::<S, 4>::new(simd);
+        for_each_sixteen(
+            columns,
+            #[inline(always)]
+            |at| {
+                // SAFETY: elements of the row.
+                let x = unsafe { T::load_at(simd, x, at) };
+                for (k, x) in at.new_only(simd, x).into_iter().enumerate() {
+                    sum.add::<T>(at.vector + k, x);
+                    squares.add_product::<T>(at.vector + k, x, x);
+                }
+            },
+        );
+        let (square, rest) = squares.total::<T>();
+        if !parameters.centred {
+            let (square, low) = divide(square, rest, n);
+            return Self {
+                mean: 0.0,
+                low: 0.0,
+                scale: 1.0 / (square + low + epsilon).sqrt(),
+                centre: Centre::Zero,
+            };
+        }
+        let (high, rest) = sum.total::<T>();
+        let mean = high * parameters.one_over_columns;
+        let deviation = square - high * mean;
+        if !T::EXACT && square <= f64::from(1 << CANCELLED) * deviation {
+            return Self {
+                mean,
+                low: 0.0,
+                scale: 1.0 / (deviation * parameters.one_over_columns + epsilon).sqrt(),
+                centre: Centre::Near,
+            };
+        }
+        let (mean, low) = divide(high, rest, n);
+        let (mean_lanes, low_lanes) = (splat(simd, mean), splat(simd, low));
+        let mut squares = Sum::<S, 4>::new(simd);
+        for_each_sixteen(
+            columns,
+            #[inline(always)]
+            |at| {
+                // SAFETY: elements of the row.
+                let x = unsafe { T::load_at(simd, x, at) };
+                let deviation = x.map(
+                    #[inline(always)]
+                    |x| (x - mean_lanes) - low_lanes,
+                );
+                for (k, deviation) in at.new_only(simd, deviation).into_iter().enumerate() {
+                    squares.add_product::<T>(at.vector + k, deviation, deviation);
+                }
+            },
+        );
+        let (high, rest) = squares.total::<T>();
+        let (variance, rest) = divide(high, rest, n);
+        Self {
+            mean,
+            low,
+            scale: 1.0 / (variance + rest + epsilon).sqrt(),
+            centre: Centre::Far,
+        }
+    }
+
+    pub(super) fn is_finite(&self) -> bool {
+        self.mean.is_finite() && self.scale.is_finite()
+    }
+
+    #[inline(always)]
+    pub(super) fn normalise<S: Token, const CENTRE: u8>(self, simd: S, x: Pair<S>) -> Pair<S> {
+        let scale = splat(simd, self.scale);
+        let (mean, low) = (splat(simd, self.mean), splat(simd, self.low));
+        let shift = splat(simd, -(self.mean * self.scale));
+        x.map(
+            #[inline(always)]
+            |x| match CENTRE {
+                ZERO => x * scale,
+                NEAR => x.fma(scale, shift),
+                _ => ((x - mean) - low) * scale,
+            },
+        )
+    }
+}
+
+/// A row normalised by its moments.
+///
+/// # Safety
+/// `x` and `out` have as many elements as there are columns; `out` is exactly `x` or apart from it.
+#[inline(always)]
+pub(super) unsafe fn row_normalised<S: Token, T: Sixteen, O: Sixteen>(
+    simd: S,
+    parameters: &Parameters,
+    moments: Moments,
+    x: *const T,
+    out: *mut O,
+) {
+    // SAFETY: promised by the caller.
+    unsafe {
+        // What is finite makes no NaN, unless it overflows.
+        let clean = moments.is_finite() && parameters.finite && !T::EXACT;
+        match (moments.centre, clean) {
+            (Centre::Zero, true) => {
+                write_row::<S, T, O, false, ZERO>(simd, parameters, moments, x, out);
+            }
+            (Centre::Near, true) => {
+                write_row::<S, T, O, false, NEAR>(simd, parameters, moments, x, out);
+            }
+            (Centre::Zero, false) => {
+                write_row::<S, T, O, true, ZERO>(simd, parameters, moments, x, out);
+            }
+            (Centre::Near, false) | (Centre::Far, _) => {
+                write_row::<S, T, O, true, FAR>(simd, parameters, moments, x, out);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As for [`row_normalised`].
+#[inline(always)]
+unsafe fn write_row<S: Token, T: Sixteen, O: Sixteen, const CANONICAL: bool, const CENTRE: u8>(
+    simd: S,
+    parameters: &Parameters,
+    moments: Moments,
+    x: *const T,
+    out: *mut O,
+) {
+    let gamma = parameters.gamma.as_slice().as_ptr();
+    let beta = parameters.beta.as_slice().as_ptr();
+    let columns = parameters.columns;
+    // The last elements are read before `out`, which may be `x`, has been written where they overlap.
+    // SAFETY: elements of the row.
+    let last = unsafe { load_last(simd, x, columns) };
+    for_each_sixteen(
+        columns,
+        #[inline(always)]
+        |at| {
+            // SAFETY: elements of the row.
+            unsafe {
+                let x = if at.is_whole() {
+                    T::load_at(simd, x, at)
+                } else {
+                    last
+                };
+                let y = moments.normalise::<S, CENTRE>(simd, x);
+                let gamma = f64::load(simd, gamma.add(at.start));
+                let beta = f64::load(simd, beta.add(at.start));
+                let mut y = multiply_add(y, gamma, beta);
+                if CANONICAL {
+                    y = [canonical(simd, y[0]), canonical(simd, y[1])];
+                }
+                O::store_at(y, out, at);
+            }
+        },
+    );
+}

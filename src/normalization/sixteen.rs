@@ -1,0 +1,478 @@
+//! Sixteen elements at a time as two vectors of `f64`, whatever the type in memory: what rows and channels
+//! are summed and mapped in.
+//!
+//! For `f32` the conversions bind: to `f64` and back they take two instructions each for eight elements,
+//! nearly as much as all the arithmetic of a normalisation. So an element is converted once in each
+//! direction where that can be, and results go straight to the output.
+
+use super::sums::{add, fold, normalise};
+use crate::dtype::Real;
+use crate::lanes::{Lanes, Token};
+use fearless_simd::prelude::*;
+use fearless_simd::{f32x16, f64x8, mask64x8};
+
+/// Elements at a time.
+pub(super) const LANES: usize = 16;
+
+/// Sixteen numbers.
+pub(super) type Pair<S> = [f64x8<S>; 2];
+
+/// A compute type that is read and written sixteen elements at a time.
+pub(super) trait Sixteen: Real {
+    /// Whether its sums carry the error of every addition along: those of `f32` have bits to spare.
+    const EXACT: bool;
+
+    /// The sixteen elements at `source`.
+    ///
+    /// # Safety
+    /// They are readable.
+    unsafe fn load<S: Token>(simd: S, source: *const Self) -> Pair<S>;
+
+    /// Write sixteen elements to `target`, each rounded once.
+    ///
+    /// # Safety
+    /// They are writable, and no references to them live.
+    unsafe fn store<S: Token>(values: Pair<S>, target: *mut Self);
+
+    /// The first `n` elements at `source`, then zeros.
+    ///
+    /// # Safety
+    /// `n` elements are readable, at most 16.
+    #[inline(always)]
+    unsafe fn load_first<S: Token>(simd: S, source: *const Self, n: usize) -> Pair<S> {
+        let mut padded = [Self::default(); LANES];
+        for (k, slot) in padded[..n].iter_mut().enumerate() {
+            // SAFETY: promised by the caller.
+            *slot = unsafe { *source.add(k) };
+        }
+        // SAFETY: sixteen elements.
+        unsafe { Self::load(simd, padded.as_ptr()) }
+    }
+
+    /// Sixteen elements, or the first `n` and zeros.
+    ///
+    /// # Safety
+    /// `n` elements are readable.
+    #[inline(always)]
+    unsafe fn load_upto<S: Token>(simd: S, source: *const Self, n: usize) -> Pair<S> {
+        // SAFETY: promised by the caller.
+        unsafe {
+            if n >= LANES {
+                Self::load(simd, source)
+            } else {
+                Self::load_first(simd, source, n)
+            }
+        }
+    }
+
+    /// Sixteen elements of a row.
+    ///
+    /// # Safety
+    /// The row's elements are readable.
+    #[inline(always)]
+    unsafe fn load_at<S: Token>(simd: S, row: *const Self, at: At) -> Pair<S> {
+        // SAFETY: promised by the caller.
+        unsafe {
+            if at.columns >= LANES {
+                Self::load(simd, row.add(at.start))
+            } else {
+                Self::load_first(simd, row, at.columns)
+            }
+        }
+    }
+
+    /// Write sixteen elements of a row.
+    ///
+    /// # Safety
+    /// The row's elements are writable, and no references to them live.
+    #[inline(always)]
+    unsafe fn store_at<S: Token>(values: Pair<S>, row: *mut Self, at: At) {
+        // SAFETY: promised by the caller.
+        unsafe {
+            if at.columns >= LANES {
+                Self::store(values, row.add(at.start));
+            } else {
+                Self::store_first(values, row, at.columns);
+            }
+        }
+    }
+
+    /// Write the first `n` elements to `target`.
+    ///
+    /// # Safety
+    /// `n` elements are writable, at most 16, and no references to them live.
+    #[inline(always)]
+    unsafe fn store_first<S: Token>(values: Pair<S>, target: *mut Self, n: usize) {
+        let mut padded = [Self::default(); LANES];
+        // SAFETY: sixteen elements.
+        unsafe { Self::store(values, padded.as_mut_ptr()) };
+        for (k, value) in padded[..n].iter().enumerate() {
+            // SAFETY: promised by the caller.
+            unsafe { *target.add(k) = *value };
+        }
+    }
+}
+
+impl Sixteen for f32 {
+    const EXACT: bool = false;
+
+    #[inline(always)]
+    unsafe fn load<S: Token>(simd: S, source: *const f32) -> Pair<S> {
+        // SAFETY: promised by the caller; an array has its elements' alignment.
+        let (low, high) = f32x16::load_array_ref(simd, unsafe { &*source.cast() }).widen();
+        [low, high]
+    }
+
+    #[inline(always)]
+    unsafe fn store<S: Token>([low, high]: Pair<S>, target: *mut f32) {
+        // SAFETY: as above.
+        low.narrow(high)
+            .store_array(unsafe { &mut *target.cast::<[f32; LANES]>() });
+    }
+}
+
+impl Sixteen for f64 {
+    const EXACT: bool = true;
+
+    #[inline(always)]
+    unsafe fn load<S: Token>(simd: S, source: *const f64) -> Pair<S> {
+        // SAFETY: promised by the caller; an array has its elements' alignment.
+        let [low, high]: &[[f64; 8]; 2] = unsafe { &*source.cast() };
+        [
+            f64x8::load_array_ref(simd, low),
+            f64x8::load_array_ref(simd, high),
+        ]
+    }
+
+    #[inline(always)]
+    unsafe fn store<S: Token>([low, high]: Pair<S>, target: *mut f64) {
+        // SAFETY: as above.
+        let [low_slot, high_slot]: &mut [[f64; 8]; 2] = unsafe { &mut *target.cast() };
+        low.store_array(low_slot);
+        high.store_array(high_slot);
+    }
+}
+
+/// Numbers in whole vectors, aligned so that none lies across two cache lines.
+#[derive(Default)]
+pub(super) struct Aligned {
+    vectors: Vec<Line>,
+}
+
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line([f64; LANES]);
+
+impl Aligned {
+    /// The numbers, and zeros up to whole vectors.
+    pub(super) fn of(values: &[f64]) -> Self {
+        let mut all = Self::default();
+        all.reserve(values.len());
+        for (line, values) in all.vectors.iter_mut().zip(values.chunks(LANES)) {
+            line.0[..values.len()].copy_from_slice(values);
+        }
+        all
+    }
+
+    /// Room for `n` numbers, zeros at first.
+    #[inline(always)]
+    pub(super) fn reserve(&mut self, n: usize) -> *mut f64 {
+        let len = n.div_ceil(LANES);
+        if self.vectors.len() < len {
+            self.vectors.resize(len, Line([0.0; LANES]));
+        }
+        self.vectors.as_mut_ptr().cast()
+    }
+
+    /// As many as were reserved.
+    #[inline(always)]
+    pub(super) fn as_slice(&self) -> &[f64] {
+        // SAFETY: lines are arrays, without padding: their size is a multiple of their alignment.
+        unsafe {
+            std::slice::from_raw_parts(self.vectors.as_ptr().cast(), self.vectors.len() * LANES)
+        }
+    }
+
+    /// As many as were reserved.
+    #[inline(always)]
+    pub(super) fn as_mut_slice(&mut self) -> &mut [f64] {
+        let len = self.vectors.len() * LANES;
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts_mut(self.vectors.as_mut_ptr().cast(), len) }
+    }
+}
+
+/// Where in a row sixteen elements are.
+#[derive(Clone, Copy)]
+pub(super) struct At {
+    /// The first of them.
+    pub(super) start: usize,
+    /// Those before this lane were in the vector before, or the row has none such.
+    new: usize,
+    /// Which two of four vectors their sums are in.
+    pub(super) vector: usize,
+    columns: usize,
+}
+
+impl At {
+    /// Whether all of them are new.
+    #[inline(always)]
+    pub(super) fn is_whole(self) -> bool {
+        self.new == 0 && self.columns >= LANES
+    }
+
+    /// Zeros in place of what the vector before had, and of what the row has not.
+    #[inline(always)]
+    pub(super) fn new_only<S: Token>(self, simd: S, values: Pair<S>) -> Pair<S> {
+        let bits = if self.columns < LANES {
+            (1_u64 << self.columns) - 1
+        } else if self.new > 0 {
+            0xffff_u64 << self.new
+        } else {
+            return values;
+        };
+        keep(simd, values, bits)
+    }
+}
+
+/// Call `f` for each sixteen of `columns` elements. The last ones end with the row, and have some of those
+/// before once more, so that a tail costs no copy; a row of fewer is filled up behind.
+#[inline(always)]
+pub(super) fn for_each_sixteen(columns: usize, mut f: impl FnMut(At)) {
+    let mut at = At {
+        start: 0,
+        new: 0,
+        vector: 0,
+        columns: LANES,
+    };
+    while at.start + 2 * LANES <= columns {
+        f(at);
+        f(At {
+            start: at.start + LANES,
+            vector: 2,
+            ..at
+        });
+        at.start += 2 * LANES;
+    }
+    // Which vectors sums are in is a constant at each call: they stay in registers.
+    let last = |vector: usize, next: usize| {
+        let start = columns.saturating_sub(LANES);
+        At {
+            start,
+            new: next - start,
+            vector,
+            columns,
+        }
+    };
+    if at.start + LANES <= columns {
+        f(at);
+        if at.start + LANES < columns {
+            f(last(2, at.start + LANES));
+        }
+    } else if at.start < columns {
+        f(last(0, at.start));
+    }
+}
+
+/// Call `f(at, vector, n)` for each sixteen of `columns` elements, the last `n` less than sixteen, whose sums
+/// are in vectors `vector` and `vector + 1` of four.
+#[inline(always)]
+pub(super) fn for_each_vector(columns: usize, mut f: impl FnMut(usize, usize, usize)) {
+    let mut at = 0;
+    while at + 2 * LANES <= columns {
+        f(at, 0, LANES);
+        f(at + LANES, 2, LANES);
+        at += 2 * LANES;
+    }
+    // Constants at each call, so that sums stay in registers.
+    if at + LANES <= columns {
+        f(at, 0, LANES);
+        if at + LANES < columns {
+            f(at + LANES, 2, columns - at - LANES);
+        }
+    } else if at < columns {
+        f(at, 0, columns - at);
+    }
+}
+
+/// The last sixteen elements of a row; of fewer, all, and zeros.
+///
+/// # Safety
+/// The row's elements are readable.
+#[inline(always)]
+pub(super) unsafe fn load_last<S: Token, T: Sixteen>(
+    simd: S,
+    row: *const T,
+    columns: usize,
+) -> Pair<S> {
+    // SAFETY: promised by the caller.
+    unsafe {
+        if columns < LANES {
+            T::load_first(simd, row, columns)
+        } else {
+            T::load(simd, row.add(columns - LANES))
+        }
+    }
+}
+
+/// Zeros but for the first `n` lanes.
+#[inline(always)]
+pub(super) fn first<S: Token>(simd: S, values: Pair<S>, n: usize) -> Pair<S> {
+    if n >= LANES {
+        return values;
+    }
+    keep(simd, values, (1 << n) - 1)
+}
+
+/// Zeros but for the lanes of the bits.
+#[inline(always)]
+fn keep<S: Token>(simd: S, values: Pair<S>, bits: u64) -> Pair<S> {
+    let zero = splat(simd, 0.0);
+    [
+        mask64x8::from_bitmask(simd, bits & 0xff).select(values[0], zero),
+        mask64x8::from_bitmask(simd, bits >> 8 & 0xff).select(values[1], zero),
+    ]
+}
+
+/// The number in all lanes.
+#[inline(always)]
+pub(super) fn splat<S: Token>(simd: S, value: f64) -> f64x8<S> {
+    f64x8::splat(simd, value)
+}
+
+/// Both halves through a function.
+#[inline(always)]
+pub(super) fn zip<S: Token>(
+    a: Pair<S>,
+    b: Pair<S>,
+    f: impl Fn(f64x8<S>, f64x8<S>) -> f64x8<S>,
+) -> Pair<S> {
+    [f(a[0], b[0]), f(a[1], b[1])]
+}
+
+/// The products of two vectors' lanes.
+#[inline(always)]
+pub(super) fn multiply<S: Token>(a: Pair<S>, b: Pair<S>) -> Pair<S> {
+    [a[0] * b[0], a[1] * b[1]]
+}
+
+/// `a * b + c`, rounded once.
+#[inline(always)]
+pub(super) fn multiply_add<S: Token>(a: Pair<S>, b: Pair<S>, c: Pair<S>) -> Pair<S> {
+    [a[0].fma(b[0], c[0]), a[1].fma(b[1], c[1])]
+}
+
+/// NaN without sign or payload, where there is one.
+#[inline(always)]
+pub(super) fn canonical<S: Token>(simd: S, value: f64x8<S>) -> f64x8<S> {
+    value.simd_eq(value).select(value, splat(simd, f64::NAN))
+}
+
+/// A sum in lanes, with what the additions have lost where `EXACT`.
+#[derive(Clone, Copy)]
+pub(super) struct Sum<S: Token, const N: usize> {
+    sum: [f64x8<S>; N],
+    error: [f64x8<S>; N],
+}
+
+impl<S: Token, const N: usize> Sum<S, N> {
+    #[inline(always)]
+    pub(super) fn new(simd: S) -> Self {
+        Self {
+            sum: [splat(simd, 0.0); N],
+            error: [splat(simd, 0.0); N],
+        }
+    }
+
+    /// Add a term to vector `k`.
+    #[inline(always)]
+    pub(super) fn add<T: Sixteen>(&mut self, k: usize, term: f64x8<S>) {
+        if T::EXACT {
+            let (sum, error) = two_sum(self.sum[k], term);
+            self.sum[k] = sum;
+            self.error[k] += error;
+        } else {
+            self.sum[k] += term;
+        }
+    }
+
+    /// Add a product to vector `k`.
+    #[inline(always)]
+    pub(super) fn add_product<T: Sixteen>(&mut self, k: usize, a: f64x8<S>, b: f64x8<S>) {
+        if T::EXACT {
+            self.add::<T>(k, a * b);
+        } else {
+            self.sum[k] = a.fma(b, self.sum[k]);
+        }
+    }
+
+    /// The sum of all lanes and its low part.
+    #[inline(always)]
+    pub(super) fn total<T: Sixteen>(mut self) -> (f64, f64) {
+        let mut half = N / 2;
+        while half > 0 {
+            for k in 0..half {
+                self.error[k] += self.error[k + half];
+                self.add::<T>(k, self.sum[k + half]);
+            }
+            half /= 2;
+        }
+        if T::EXACT {
+            return fold(self.sum[0].to_array(), self.error[0].to_array());
+        }
+        let [a, b, c, d, e, f, g, h] = self.sum[0].to_array();
+        (((a + e) + (c + g)) + ((b + f) + (d + h)), 0.0)
+    }
+}
+
+/// `a + b`, and what rounding has lost (Knuth's `TwoSum`).
+#[inline(always)]
+pub(super) fn two_sum<S: Token>(a: f64x8<S>, b: f64x8<S>) -> (f64x8<S>, f64x8<S>) {
+    let total = a + b;
+    let part = total - a;
+    (total, (a - (total - part)) + (b - part))
+}
+
+/// Add `a * b` to sums and their errors.
+///
+/// # Safety
+/// Sixteen of each are writable, and no references to them live.
+#[inline(always)]
+pub(super) unsafe fn add_products<S: Token, T: Sixteen>(
+    simd: S,
+    [sums, errors]: [*mut f64; 2],
+    a: Pair<S>,
+    b: Pair<S>,
+) {
+    // SAFETY: promised by the caller.
+    unsafe {
+        let sum = f64::load(simd, sums);
+        if T::EXACT {
+            let error = f64::load(simd, errors);
+            let (low, lost_low) = two_sum(sum[0], a[0] * b[0]);
+            let (high, lost_high) = two_sum(sum[1], a[1] * b[1]);
+            f64::store([low, high], sums);
+            f64::store([error[0] + lost_low, error[1] + lost_high], errors);
+        } else {
+            f64::store(multiply_add(a, b, sum), sums);
+        }
+    }
+}
+
+/// For each of some numbers, the sum over pieces of work: each with its place in their order, high and low
+/// parts. They are added in that order, whichever thread had them.
+pub(super) fn in_order(mut pieces: Vec<(usize, Vec<f64>)>, n: usize) -> Vec<(f64, f64)> {
+    pieces.sort_unstable_by_key(|(place, _)| *place);
+    let mut totals = vec![(0.0, 0.0); n];
+    for (_, parts) in &pieces {
+        let (high, low) = parts.split_at(n);
+        for ((total, high), low) in totals.iter_mut().zip(high).zip(low) {
+            add(&mut total.0, &mut total.1, *high);
+            total.1 += low;
+        }
+    }
+    for total in &mut totals {
+        *total = normalise(total.0, total.1);
+    }
+    totals
+}
