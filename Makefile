@@ -40,7 +40,7 @@ test-arm: ## Rust tests on NEON, emulated; needs qemu-user and a cross compiler
 	cargo test --target aarch64-unknown-linux-gnu
 
 test-python: build ## Python tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 accuracy: ## Sweep every float32 through every activation and write docs/accuracy.md (an hour or two)
 	cargo run --release --example accuracy
@@ -104,7 +104,7 @@ test-wheel: wheel ## Install the wheel into a clean virtual environment and test
 	.venv-wheel/bin/python -m pip install -q --upgrade "pip>=25.1"
 	.venv-wheel/bin/python -m pip install -q --group test
 	.venv-wheel/bin/python -m pip install -q "actloss_rs[cli] @ file://$$(ls -t $(CURDIR)/dist/*.whl | head -1)"
-	cd tests && ../.venv-wheel/bin/python -m pytest -c ../pyproject.toml --rootdir=.. .
+	cd tests && ../.venv-wheel/bin/python -m pytest -n auto -c ../pyproject.toml --rootdir=.. .
 
 clean: ## Remove what was built
 	cargo clean
