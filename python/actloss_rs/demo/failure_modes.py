@@ -101,11 +101,14 @@ MODES = (
         "too, so no gradient will bring it back: it is dead. A smaller learning rate does not push so far; "
         "leaky_relu keeps a slope on which units come back.",
         "dead units",
-        Setting("ReLUs at learning rate 2", shallow("relu"), "relu", 2.0),
+        Setting("ReLUs at learning rate 1.8", shallow("relu"), "relu", 1.8),
         (
             Setting("ReLUs at learning rate 0.2", shallow("relu"), "relu", 0.2),
             Setting(
-                "leaky_relu at learning rate 2", shallow("leaky_relu", negative_slope=0.05), "leaky_relu", 2.0
+                "leaky_relu at learning rate 1.8",
+                shallow("leaky_relu", negative_slope=0.04),
+                "leaky_relu",
+                1.8,
             ),
         ),
     ),
