@@ -30,14 +30,14 @@ demo: build ## Run the main job on the bundled real data
 test: test-rust test-python ## Run all tests
 
 test-rust: ## Rust tests, on every SIMD level of this machine
-	cargo test
+	cargo test --lib
 
 test-arm: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER = aarch64-linux-gnu-gcc
 test-arm: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER = qemu-aarch64 -L /usr/aarch64-linux-gnu
 test-arm: ## Rust tests on NEON, emulated; needs qemu-user and a cross compiler
 	@command -v qemu-aarch64 aarch64-linux-gnu-gcc >/dev/null || { echo "Missing. On Debian: apt install \
 	qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross; and: rustup target add aarch64-unknown-linux-gnu"; exit 1; }
-	cargo test --target aarch64-unknown-linux-gnu
+	cargo test --lib --target aarch64-unknown-linux-gnu
 
 test-python: build ## Python tests
 	$(BIN)/python -m pytest -n auto

@@ -1,6 +1,6 @@
 //! The budgets: data, in `budgets.txt`.
 
-use crate::subject::Quantity;
+use super::subject::Quantity;
 
 /// The largest errors allowed of one function, in ulps.
 #[derive(Clone, Debug)]

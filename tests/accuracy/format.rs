@@ -1,6 +1,6 @@
 //! The floating-point formats, and the distance of a result from the exact value in their ulps.
 
-use crate::real::Parts;
+use super::real::Parts;
 
 /// A binary floating-point format.
 #[derive(Clone, Copy, Debug)]
@@ -80,11 +80,11 @@ impl Format {
         if exponent < self.min_exponent || exponent >= self.max_exponent {
             return None;
         }
-        let places = crate::real::power_of_two(self.precision - 1 - exponent);
+        let places = super::real::power_of_two(self.precision - 1 - exponent);
         // Exact for a result within a factor of 2, which is all that is decided here.
         let ulps = (result - exact).abs() * places;
         let beyond_half = ulps - 0.5;
-        let margin = error * crate::real::power_of_two(self.precision);
+        let margin = error * super::real::power_of_two(self.precision);
         let decided = beyond_half.abs() > margin && ulps < 4.0;
         decided.then_some(Distance {
             ulps,
@@ -180,7 +180,7 @@ impl Distance {
 /// `x * 2^n`, saturating, for any `n`.
 pub fn times_power_of_two(x: f64, n: i64) -> f64 {
     let n = n.clamp(-2200, 2200);
-    let step = |n: i64| crate::real::power_of_two(n.clamp(-1000, 1000));
+    let step = |n: i64| super::real::power_of_two(n.clamp(-1000, 1000));
     let rest = n - n.clamp(-1000, 1000);
     x * step(n) * step(rest) * step(rest - rest.clamp(-1000, 1000))
 }

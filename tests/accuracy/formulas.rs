@@ -3,8 +3,8 @@
 //! One line a function where one line does. A form is rearranged only where the usual one cancels, so
 //! that [`Real::ERROR`] holds for all of them.
 
-use crate::real::Real;
-use crate::wide::Wide;
+use super::real::Real;
+use super::wide::Wide;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 /// A derivative, as two terms that may cancel: its error is counted in ulps of the largest of the

@@ -9,7 +9,7 @@ mod budgets;
 mod format;
 mod formulas;
 mod real;
-mod subject;
+pub(super) mod subject;
 mod sweep;
 mod wide;
 

@@ -4,7 +4,7 @@
 //! it is fast and good to 2^-43: enough to measure the error of a `float32`. In [`Wide`] it is good
 //! to 2^-88: for `float64`, and for the inputs that `f64` cannot decide.
 //!
-//! [`Wide`]: crate::wide::Wide
+//! [`Wide`]: super::wide::Wide
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 

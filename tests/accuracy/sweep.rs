@@ -1,10 +1,10 @@
 //! Runs a kernel over many inputs and keeps the worst distance from the formula.
 
-use crate::format::{BFLOAT16, Distance, FLOAT16, FLOAT32, FLOAT64, Format, Rounding};
-use crate::formulas::{Formula, Terms};
-use crate::real::{Parts, Real};
-use crate::subject::{Quantity, evaluate};
-use crate::wide::Wide;
+use super::format::{BFLOAT16, Distance, FLOAT16, FLOAT32, FLOAT64, Format, Rounding};
+use super::formulas::{Formula, Terms};
+use super::real::{Parts, Real};
+use super::subject::{Quantity, evaluate};
+use super::wide::Wide;
 use actloss_rs::activation::{Definition, Parameter};
 use actloss_rs::dtype::{Bf16, Dtype, F16, Storage};
 use actloss_rs::level::Level;

@@ -4,7 +4,7 @@
 //! 106 bits by error-free transformations (Dekker 1971; Shewchuk 1997), then plain series: slow,
 //! short, and independent of the kernels under test.
 
-use crate::real::{Parts, Real, power_of_two};
+use super::real::{Parts, Real, power_of_two};
 use std::cmp::Ordering;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 

@@ -1,8 +1,8 @@
 //! Every loss with its default options, from probabilities and from logits: values, totals, gradient,
 //! Hessian, with weights.
 
-use crate::rows::target;
-use crate::{Digest, Digests, Random};
+use super::rows::target;
+use super::{Digest, Digests, Random};
 use actloss_rs::driver::operand::Operand;
 use actloss_rs::dtype::{Dtype, Real};
 use actloss_rs::level::Level;
@@ -13,7 +13,7 @@ const HARD_LABELS: [&str; 3] = ["hinge", "squared_hinge", "soft_margin"];
 
 const CLASSES: [usize; 4] = [2, 10, 100, 1003];
 
-pub fn digests(level: Level, found: &mut Digests) {
+pub(super) fn digests(level: Level, found: &mut Digests) {
     for definition in LOSSES {
         let mut variants = vec![(definition.defaults)()];
         if let Some(at) = definition

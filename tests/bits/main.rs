@@ -1,22 +1,18 @@
 //! The same bits as announced: a digest of what every function returns, on every SIMD level of this
 //! machine, against `digests.txt`, which is the same file for every machine.
 //!
-//! A change of bits is a deliberate act: `BITS=write cargo test --test bits` writes the file anew, and the
+//! A change of bits is a deliberate act: `BITS=write cargo test --lib bits::` writes the file anew, and the
 //! change log says so.
-
-#![allow(unreachable_pub, reason = "a module shared with the accuracy tests")]
 
 mod losses;
 mod rows;
-#[path = "../accuracy/subject.rs"]
-mod subject;
 
+use super::accuracy::subject::{Quantity, evaluate};
 use actloss_rs::activation::ACTIVATIONS;
 use actloss_rs::dtype::{Bf16, Dtype, F16, Storage};
 use actloss_rs::level::Level;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use subject::{Quantity, evaluate};
 
 /// Digests by what they are of.
 type Digests = BTreeMap<String, u64>;
@@ -24,7 +20,7 @@ type Digests = BTreeMap<String, u64>;
 const ANNOUNCED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bits/digests.txt");
 
 /// FNV-1a of the numbers' bits, every NaN alike: its sign and payload are no promise.
-pub struct Digest(u64);
+pub(super) struct Digest(u64);
 
 impl Default for Digest {
     fn default() -> Self {
@@ -34,7 +30,7 @@ impl Default for Digest {
 
 impl Digest {
     /// Add a number.
-    pub fn add(&mut self, number: f64) {
+    pub(super) fn add(&mut self, number: f64) {
         let bits = if number.is_nan() {
             f64::NAN.to_bits()
         } else {
@@ -46,17 +42,17 @@ impl Digest {
     }
 
     /// The digest of all that was added.
-    pub fn finish(self) -> u64 {
+    pub(super) fn finish(self) -> u64 {
         self.0
     }
 }
 
 /// Numbers from 0 to 1 that look random, in exact arithmetic (`SplitMix64`).
-pub struct Random(pub u64);
+pub(super) struct Random(pub u64);
 
 impl Random {
     /// The next 64 bits.
-    pub fn bits(&mut self) -> u64 {
+    pub(super) fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -64,12 +60,12 @@ impl Random {
     }
 
     /// A number from 0 to 1.
-    pub fn uniform(&mut self) -> f64 {
+    pub(super) fn uniform(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// A logit: bell-shaped, up to 3 `scale` in size.
-    pub fn logit(&mut self, scale: f64) -> f64 {
+    pub(super) fn logit(&mut self, scale: f64) -> f64 {
         (0..6).map(|_| self.uniform() - 0.5).sum::<f64>() * scale
     }
 }
@@ -130,7 +126,7 @@ fn announced() -> Digests {
 fn write(found: &Digests) {
     let mut text = String::from(
         "# Digests of what every function returns for the inputs of `tests/bits/`: the same on every machine.\n\
-         # Written by `BITS=write cargo test --test bits`. To change one is to change results: say so in the\n\
+         # Written by `BITS=write cargo test --lib bits::`. To change one is to change results: say so in the\n\
          # change log.\n",
     );
     for (name, digest) in found {
@@ -156,7 +152,7 @@ fn bits_are_those_that_were_announced() {
         assert!(
             changed.is_empty(),
             "on {} these differ from tests/bits/digests.txt, or are new: {changed:#?}\nIf that is meant: \
-             BITS=write cargo test --test bits",
+             BITS=write cargo test --lib bits::",
             level.name(),
         );
     }

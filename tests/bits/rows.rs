@@ -1,6 +1,6 @@
 //! Softmax and its kin, forwards and backwards.
 
-use crate::{Digest, Digests, Random};
+use super::{Digest, Digests, Random};
 use actloss_rs::driver::operand::{Operand, OperandMut};
 use actloss_rs::dtype::{Dtype, Real};
 use actloss_rs::level::Level;
@@ -11,7 +11,7 @@ use actloss_rs::reduction::softmax::{
 
 const COLUMNS: [usize; 6] = [2, 10, 33, 100, 1000, 5003];
 
-pub fn digests(level: Level, found: &mut Digests) {
+pub(super) fn digests(level: Level, found: &mut Digests) {
     of_type::<f32>(level, "float32", found);
     of_type::<f64>(level, "float64", found);
 }
@@ -61,7 +61,7 @@ fn of_type<T: Real>(level: Level, name: &str, found: &mut Digests) {
 }
 
 /// An operand to write a slice through.
-pub fn target<T: Real>(slice: &mut [T]) -> OperandMut<'_> {
+pub(super) fn target<T: Real>(slice: &mut [T]) -> OperandMut<'_> {
     let (shape, strides) = ([slice.len()], [size_of::<T>() as isize]);
     // SAFETY: the elements are those of an exclusively borrowed slice.
     unsafe { OperandMut::new(slice.as_mut_ptr().cast(), T::DTYPE, false, &shape, &strides) }

@@ -1,7 +1,7 @@
 //! `to_bytes` and `from_bytes`.
 
-use crate::one_by_one;
-use crate::reference::Random;
+use super::one_by_one;
+use super::reference::Random;
 use actloss_rs::reduction::exact::{ENCODED_LEN, ExactSum};
 
 const CONTENT: usize = ENCODED_LEN - 8;

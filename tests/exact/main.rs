@@ -1,6 +1,6 @@
 //! The exact accumulator against big integers, on every SIMD level of the machine.
 //!
-//! The long test: `cargo test --release --test exact -- --ignored`.
+//! The long test: `cargo test --release --lib exact:: -- --ignored`.
 
 mod encoding;
 mod quotient;

@@ -1,7 +1,7 @@
 //! `exact_quotient` and `divide_by_count`.
 
-use crate::one_by_one;
-use crate::reference::{Random, assert_nearest_quotient, exact_units};
+use super::one_by_one;
+use super::reference::{Random, assert_nearest_quotient, exact_units};
 use actloss_rs::reduction::exact::{ExactSum, exact_quotient};
 use num_bigint::BigInt;
 use proptest::prelude::*;

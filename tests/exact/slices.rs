@@ -1,7 +1,7 @@
 //! Finite values: slices of many kinds, lengths, levels, splits and orders.
 
-use crate::reference::{Random, assert_nearest, exact_units};
-use crate::{AddSlice, one_by_one, sum_f32, sum_f64};
+use super::reference::{Random, assert_nearest, exact_units};
+use super::{AddSlice, one_by_one, sum_f32, sum_f64};
 use actloss_rs::lanes::Token;
 use actloss_rs::level::{Level, OnLevel};
 use actloss_rs::reduction::exact::{BLOCK, ExactSum};
@@ -370,7 +370,7 @@ proptest! {
 
 /// 10^8 values, against a sum in 128-bit integers; some seconds in a release build.
 #[test]
-#[ignore = "long: cargo test --release --test exact -- --ignored"]
+#[ignore = "long: cargo test --release --lib exact:: -- --ignored"]
 fn a_hundred_million_values() {
     struct Long {
         seed: u64,

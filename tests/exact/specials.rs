@@ -1,6 +1,6 @@
 //! Infinities, NaN and zeros.
 
-use crate::{AddSlice, one_by_one, sum_f32, sum_f64};
+use super::{AddSlice, one_by_one, sum_f32, sum_f64};
 use actloss_rs::level::Level;
 use actloss_rs::reduction::exact::{BLOCK, ExactSum};
 
