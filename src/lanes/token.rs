@@ -1,7 +1,9 @@
 //! The SIMD levels that kernels are compiled for, and their fused multiply-add.
 
+use super::lookup;
+#[cfg(target_arch = "x86_64")]
+use super::memory;
 use super::memory::Line;
-use super::{lookup, memory};
 use fearless_simd::prelude::*;
 use fearless_simd::{Fallback, f32x16, f64x8, u32x16};
 #[cfg(target_arch = "aarch64")]
