@@ -26,6 +26,13 @@ def cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def private_cache() -> int:
+    """Bytes of the largest cache that a core does not share with others: the second level."""
+    path = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")
+    size = path.read_text().strip() if path.exists() else "1024K"
+    return int(size.removesuffix("K")) * 1024
+
+
 def commit() -> str:
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)

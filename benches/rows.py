@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -54,6 +55,13 @@ class Row:
     @property
     def traffic(self) -> dict[str, int]:
         return TRAFFIC[self.operation]
+
+    @property
+    def bytes(self) -> int:
+        """Of the arrays read and written."""
+        itemsize = {"float64": 8, "float32": 4}.get(self.dtype, 2)
+        arrays = self.traffic.get("read", 0) + (2 - self.in_place) * self.traffic.get("copy", 0)
+        return math.prod(self.shape) * itemsize * arrays
 
 
 ROWS = [

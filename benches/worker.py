@@ -84,6 +84,7 @@ def limits(problem: Any, peers: list[Any]) -> dict[str, Any]:
 def time_row(row: Any, peers: list[Any], clock: str) -> dict[str, Any]:
     import numpy as np
 
+    from benches.machine import private_cache
     from benches.peers import OURS
     from benches.rows import Problem
     from benches.timing import race
@@ -107,6 +108,7 @@ def time_row(row: Any, peers: list[Any], clock: str) -> dict[str, Any]:
     fastest = {name: min(seconds) for name, seconds in times.items()}
     return {
         "row": row.name,
+        "in_cache": row.bytes <= private_cache(),
         "seconds": {name: fastest[name] for name in calls},
         "spread": {name: float(np.median(times[name])) / fastest[name] - 1 for name in calls},
         "limit": sum(

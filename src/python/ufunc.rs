@@ -254,26 +254,30 @@ impl Function for Panics {
     }
 }
 
-/// Add the ufuncs of the gated units: the public functions of these names are more than a ufunc, and a
-/// ufunc pickles by the name it is found under.
+/// Add a ufunc to `_core` itself. A ufunc pickles by the name it is found under, and Dask sends it so: where
+/// the public name is a function over it, this is where it is found.
+fn add<'py>(
+    module: &Bound<'py, PyModule>,
+    name: &str,
+    doc: &str,
+    kernels: Kernels,
+    bfloat16: Option<c_int>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let place = "actloss_rs._core";
+    let ufunc = build(module.py(), name, place, doc, kernels, bfloat16)?;
+    module.add(name, &ufunc)?;
+    Ok(ufunc)
+}
+
+/// Add the ufuncs of the gated units.
 fn register_gated(module: &Bound<'_, PyModule>, bfloat16: Option<c_int>) -> PyResult<()> {
-    let add = |name: &str, doc: &str, kernels| {
-        let ufunc = build(
-            module.py(),
-            name,
-            "actloss_rs._core",
-            doc,
-            kernels,
-            bfloat16,
-        )?;
-        module.add(name, ufunc)
-    };
     for definition in GATED_UNITS {
         let GatedDefinition { name, doc, .. } = definition;
-        add(name, doc, definition.value)?;
+        add(module, name, doc, definition.value, bfloat16)?;
         for (operand, kernels) in [("a", definition.backward_a), ("b", definition.backward_b)] {
             let doc = format!("The gradient of ``{name}`` with respect to {operand}.");
-            add(&format!("{name}_backward_{operand}"), &doc, kernels)?;
+            let backward_name = format!("{name}_backward_{operand}");
+            add(module, &backward_name, &doc, kernels, bfloat16)?;
         }
     }
     Ok(())
@@ -297,29 +301,20 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let backward_doc = format!(
             "The gradient of ``{name}`` with respect to x: ``dy`` times the derivative at ``x``."
         );
-        // A ufunc pickles by the name it is found under, and Dask sends it so. Where the public name is a
-        // function over it, because of parameters or of two forms, it is found here.
+        // Those with parameters or of two forms have a public function over the ufunc.
         let is_public = own.is_empty() && !name.starts_with("gelu");
         let (of_value, of_backward) = if is_public {
-            let of_value = build(py, name, "actloss_rs", doc, *value, bfloat16)?;
             let place = "actloss_rs.backward";
-            let of_backward = build(py, name, place, &backward_doc, *backward, bfloat16)?;
-            (of_value, of_backward)
+            (
+                build(py, name, "actloss_rs", doc, *value, bfloat16)?,
+                build(py, name, place, &backward_doc, *backward, bfloat16)?,
+            )
         } else {
-            let place = "actloss_rs._core";
-            let of_value = build(py, name, place, doc, *value, bfloat16)?;
-            module.add(*name, &of_value)?;
             let backward_name = format!("{name}_backward");
-            let of_backward = build(
-                py,
-                &backward_name,
-                place,
-                &backward_doc,
-                *backward,
-                bfloat16,
-            )?;
-            module.add(&*backward_name, &of_backward)?;
-            (of_value, of_backward)
+            (
+                add(module, name, doc, *value, bfloat16)?,
+                add(module, &backward_name, &backward_doc, *backward, bfloat16)?,
+            )
         };
         values.set_item(name, of_value)?;
         backwards.set_item(name, of_backward)?;
@@ -327,15 +322,7 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         parameters.set_item(name, defaults)?;
     }
     register_gated(module, bfloat16)?;
-    let panics = build(
-        py,
-        "_panics",
-        "actloss_rs._core",
-        "Panics.",
-        Kernels::of::<Panics>(),
-        None,
-    )?;
-    module.add("_panics", panics)?;
+    add(module, "_panics", "Panics.", Kernels::of::<Panics>(), None)?;
     module.add("ufuncs", values)?;
     module.add("backward_ufuncs", backwards)?;
     module.add("parameters", parameters)
