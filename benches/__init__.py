@@ -7,6 +7,7 @@
     python -m benches report RECORD       tables of a record again; `--readme` puts them there
     python -m benches latency             small calls, in calls of np.exp
     python -m benches scaling             at which sizes threads pay
+    python -m benches kernels             every kernel at every SIMD level, against the committed record
 
 A row (`rows.py`) is an operation on a shape and a dtype. A peer (`peers/`) says how it computes an operation,
 in its best form: compiled, into a preallocated output where it can. All contenders of a row take turns in one

@@ -90,6 +90,12 @@ def run_latency(arguments: argparse.Namespace) -> None:
     latency.main(arguments.clock)
 
 
+def run_kernels(arguments: argparse.Namespace) -> None:
+    from . import kernels
+
+    kernels.main(arguments.names, arguments.record)
+
+
 def run_scaling(_: argparse.Namespace) -> None:
     from . import scaling
 
@@ -117,6 +123,10 @@ def main() -> None:
     of_record.add_argument("--plot", type=Path, help="write the plot there")
     commands.add_parser("latency", help="small calls").set_defaults(run=run_latency)
     commands.add_parser("scaling", help="threads by size").set_defaults(run=run_scaling)
+    of_kernels = commands.add_parser("kernels", help="every kernel at every level, against the record")
+    of_kernels.set_defaults(run=run_kernels)
+    of_kernels.add_argument("names", nargs="*", help="only cases whose name contains one of these")
+    of_kernels.add_argument("--record", action="store_true", help="write the record instead of comparing")
     arguments = parser.parse_args()
     arguments.run(arguments)
 

@@ -21,9 +21,9 @@ REST = 0.02
 CLOCKS = {"wall": perf_counter, "cpu": process_time}
 
 
-def seconds_per_call(call: Callable[[], object], repeats: int, clock: str) -> float:
+def seconds_per_call(call: Callable[[], object], repeats: int, clock: str, rest: float) -> float:
     """Of `repeats` calls in a row, after a rest and one that is not timed."""
-    sleep(REST)
+    sleep(rest)
     call()
     now = CLOCKS[clock]
     start = now()
@@ -37,12 +37,14 @@ def race(
     rounds: int = 9,
     round_seconds: float = 0.004,
     clock: str = "wall",
+    rest: float = REST,
+    hopeless: float = HOPELESS,
 ) -> dict[str, list[float]]:
     """Seconds of a call in each round. A round is at least one call and about `round_seconds` long."""
     repeats = {}
     for name, call in contenders.items():
         call()
-        seconds = min(seconds_per_call(call, 1, clock), seconds_per_call(call, 1, clock))
+        seconds = min(seconds_per_call(call, 1, clock, rest), seconds_per_call(call, 1, clock, rest))
         repeats[name] = max(1, round(round_seconds / max(seconds, 1e-7)))
     times: dict[str, list[float]] = {name: [] for name in contenders}
     racing = list(contenders)
@@ -50,9 +52,9 @@ def race(
     try:
         for _ in range(rounds):
             for name in racing:
-                times[name].append(seconds_per_call(contenders[name], repeats[name], clock))
+                times[name].append(seconds_per_call(contenders[name], repeats[name], clock, rest))
             fastest = min(map(min, times.values()))
-            racing = [name for name in racing if min(times[name]) < HOPELESS * fastest]
+            racing = [name for name in racing if min(times[name]) < hopeless * fastest]
             racing = racing[1:] + racing[:1]  # nobody always runs after the same neighbour
     finally:
         gc.enable()
