@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import threading
 
 import numpy as np
@@ -144,6 +145,31 @@ def test_many_python_threads_at_once():
         worker.join(timeout=120)
         assert not worker.is_alive()
     assert not wrong
+
+
+def test_one_metric_from_many_python_threads():
+    random = np.random.default_rng(0)
+    logits, ids = random.normal(0, 3, (500, 20)).astype(np.float32), random.integers(0, 20, 500)
+    loss = al.losses.SparseCategoricalCrossentropy(from_logits=True)
+    shared, alone = loss.metric(), loss.metric()
+    alone.update_state(ids, logits)
+    workers = [
+        threading.Thread(target=lambda: [shared.update_state(ids, logits) for _ in range(50)])
+        for _ in range(4)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(timeout=120)
+        assert not worker.is_alive()
+    assert shared.count == 4 * 50 * 500
+    assert shared.result() == alone.result()
+
+
+@pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="an interpreter with a GIL")
+def test_the_import_leaves_the_gil_off():
+    ended = python("import sys, actloss_rs; print(sys._is_gil_enabled())")
+    assert ended.stdout == "False\n", ended.stderr
 
 
 # ------------------------------------------------------------------------------------------------- fork
