@@ -11,6 +11,7 @@ use super::channel_sums::{Mean, Means, Terms};
 use super::channels::{Channels, Operands, View};
 use super::sixteen::Sixteen;
 use super::sums::{canonical, divide, is_narrow};
+use crate::driver::elementwise::canonical_nan;
 use crate::driver::floating_point::FloatingPointGuard;
 use crate::driver::operand::{Operand, OperandMut};
 use crate::driver::threads::Interrupted;
@@ -242,12 +243,6 @@ impl Terms<4> for ValuesAndGradients {
     }
 }
 
-/// NaN without sign or payload: which one an operation makes differs between CPUs.
-#[inline(always)]
-fn clean<S: Token>(value: f64x8<S>) -> f64x8<S> {
-    super::sixteen::canonical(value.token(), value)
-}
-
 /// `x factor + summand`, of finite coefficients of the batch itself: no NaN can come of it.
 struct Affine;
 impl Map<2> for Affine {
@@ -270,7 +265,7 @@ impl Map<4> for AffineAround {
         _dy: f64x8<S>,
         [factor, summand, high, low]: [f64x8<S>; 4],
     ) -> f64x8<S> {
-        clean(((x - high) - low).fma(factor, summand))
+        canonical_nan(x.token(), ((x - high) - low).fma(factor, summand))
     }
 }
 
@@ -281,7 +276,7 @@ impl Map<1> for ScaledGradient {
     const GRADIENT: bool = true;
     #[inline(always)]
     fn of<S: Token>(_x: f64x8<S>, dy: f64x8<S>, [factor]: [f64x8<S>; 1]) -> f64x8<S> {
-        clean(dy * factor)
+        canonical_nan(dy.token(), dy * factor)
     }
 }
 
@@ -311,7 +306,10 @@ impl Map<5> for InputGradientAround {
         dy: f64x8<S>,
         [factor, slope, summand, high, low]: [f64x8<S>; 5],
     ) -> f64x8<S> {
-        clean(((x - high) - low).fma(slope, dy.fma(factor, summand)))
+        canonical_nan(
+            x.token(),
+            ((x - high) - low).fma(slope, dy.fma(factor, summand)),
+        )
     }
 }
 

@@ -4,13 +4,14 @@
 //! vectors, so that the array is worked through as it lies in memory.
 
 use super::channels::{Buffers, Channels, LONG, Operands, SEGMENT, View};
-use super::sixteen::{Aligned, LANES, Pair, Sixteen, splat};
+use super::sixteen::{Aligned, LANES, Pair, Sixteen};
 use crate::driver::operand::OperandMut;
 use crate::driver::rows::{Target, read_block};
 use crate::driver::threads::Interrupted;
 use crate::lanes::Token;
 use crate::level::OnLevel;
 use fearless_simd::f64x8;
+use fearless_simd::prelude::*;
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -111,7 +112,7 @@ impl<const N: usize, T: Sixteen, O: Sixteen, M: Map<N>> OnLevel for MapPiece<'_,
                         position,
                         n,
                         #[inline(always)]
-                        move |_| coefficients.map(|of| [splat(simd, of); 2]),
+                        move |_| coefficients.map(|of| [f64x8::splat(simd, of); 2]),
                     );
                     position += n;
                 }
@@ -165,7 +166,7 @@ impl<const N: usize, T: Sixteen, O: Sixteen, M: Map<N>> MapPiece<'_, N, T, O, M>
         simd.vectorize(
             #[inline(always)]
             move || {
-                let zero = [splat(simd, 0.0); 2];
+                let zero = [f64x8::splat(simd, 0.0); 2];
                 let mut at = 0;
                 while at + LANES <= n {
                     // SAFETY: elements of the block.

@@ -6,13 +6,14 @@
 //! the number of channels; of many channels, sample by sample. All add the same terms in the same order.
 
 use super::channels::{Buffers, LONG, Operands, SEGMENT, View};
-use super::sixteen::{Aligned, LANES, Sixteen, Sum, add_products, first, splat};
+use super::sixteen::{Aligned, LANES, Sixteen, Sum, add_products, first};
 use super::sums::{add, normalise};
 use crate::driver::rows::read_block;
 use crate::driver::threads::Interrupted;
 use crate::lanes::Token;
 use crate::level::OnLevel;
 use fearless_simd::f64x8;
+use fearless_simd::prelude::*;
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -192,12 +193,12 @@ impl<const N: usize, T: Sixteen, Of: Terms<N>> SumPiece<'_, N, T, Of> {
         let channel = self.channels.start + index;
         let first = (self.view.channels.start + channel) * self.view.of.samples;
         let mut mean = Mean {
-            high: splat(simd, 0.0),
-            low: splat(simd, 0.0),
+            high: f64x8::splat(simd, 0.0),
+            low: f64x8::splat(simd, 0.0),
         };
         if Of::MEAN {
-            mean.high = splat(simd, self.means.high[channel]);
-            mean.low = splat(simd, self.means.low[channel]);
+            mean.high = f64x8::splat(simd, self.means.high[channel]);
+            mean.low = f64x8::splat(simd, self.means.low[channel]);
         }
         let mut sums = [Sum::<S, 2>::new(simd); N];
         let (mut position, end) = (first + samples.start, first + samples.end);
@@ -385,7 +386,7 @@ unsafe fn terms_at<S: Token, T: Sixteen, const N: usize, Of: Terms<N>>(
     n: usize,
     mean: [Mean<S>; 2],
 ) -> [[(f64x8<S>, f64x8<S>); 2]; N] {
-    let one = splat(simd, 1.0);
+    let one = f64x8::splat(simd, 1.0);
     // SAFETY: promised by the caller.
     unsafe {
         let x = T::load_upto(simd, x.add(at), n);
@@ -443,7 +444,7 @@ unsafe fn add_terms<S: Token, T: Sixteen, const N: usize, Of: Terms<N>>(
     at: usize,
     n: usize,
 ) {
-    let zero = splat(simd, 0.0);
+    let zero = f64x8::splat(simd, 0.0);
     let mut high = [zero; 2];
     let mut low = [zero; 2];
     // SAFETY: promised by the caller; a ring has whole vectors.

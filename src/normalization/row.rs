@@ -6,11 +6,12 @@
 //! result is a second pass over a row that is in cache. What binds both for `f32` is arithmetic: some ten
 //! instructions for eight elements, two thirds of them conversions.
 
-use super::sixteen::{
-    Aligned, Pair, Sixteen, Sum, canonical, for_each_sixteen, load_last, multiply_add, splat,
-};
+use super::sixteen::{Aligned, Pair, Sixteen, Sum, for_each_sixteen, load_last, multiply_add};
 use super::sums::divide;
+use crate::driver::elementwise::canonical_nan;
 use crate::lanes::{Lanes, Token};
+use fearless_simd::f64x8;
+use fearless_simd::prelude::*;
 
 /// What all rows of a call have in common.
 pub(super) struct Parameters {
@@ -81,18 +82,20 @@ impl Moments {
         let n = columns as f64;
         let mut sum = Sum::<S, 4>::new(simd);
         let mut squares = Sum::<S, 4>::new(simd);
-        for_each_sixteen(
-            columns,
-            #[inline(always)]
-            |at| {
-                // SAFETY: elements of the row.
-                let x = unsafe { T::load_at(simd, x, at) };
-                for (k, x) in at.new_only(simd, x).into_iter().enumerate() {
-                    sum.add::<T>(at.vector + k, x);
-                    squares.add_product::<T>(at.vector + k, x, x);
-                }
-            },
-        );
+        // SAFETY: promised by the caller.
+        unsafe {
+            for_each_eight(
+                simd,
+                (x, columns),
+                #[inline(always)]
+                |x| x,
+                #[inline(always)]
+                |k, x| {
+                    sum.add::<T>(k, x);
+                    squares.add_product::<T>(k, x, x);
+                },
+            );
+        }
         let (square, rest) = squares.total::<T>();
         if !parameters.centred {
             let (square, low) = divide(square, rest, n);
@@ -115,23 +118,19 @@ impl Moments {
             };
         }
         let (mean, low) = divide(high, rest, n);
-        let (mean_lanes, low_lanes) = (splat(simd, mean), splat(simd, low));
+        let (mean_lanes, low_lanes) = (f64x8::splat(simd, mean), f64x8::splat(simd, low));
         let mut squares = Sum::<S, 4>::new(simd);
-        for_each_sixteen(
-            columns,
-            #[inline(always)]
-            |at| {
-                // SAFETY: elements of the row.
-                let x = unsafe { T::load_at(simd, x, at) };
-                let deviation = x.map(
-                    #[inline(always)]
-                    |x| (x - mean_lanes) - low_lanes,
-                );
-                for (k, deviation) in at.new_only(simd, deviation).into_iter().enumerate() {
-                    squares.add_product::<T>(at.vector + k, deviation, deviation);
-                }
-            },
-        );
+        // SAFETY: promised by the caller.
+        unsafe {
+            for_each_eight(
+                simd,
+                (x, columns),
+                #[inline(always)]
+                |x| (x - mean_lanes) - low_lanes,
+                #[inline(always)]
+                |k, deviation| squares.add_product::<T>(k, deviation, deviation),
+            );
+        }
         let (high, rest) = squares.total::<T>();
         let (variance, rest) = divide(high, rest, n);
         Self {
@@ -148,9 +147,9 @@ impl Moments {
 
     #[inline(always)]
     pub(super) fn normalise<S: Token, const CENTRE: u8>(self, simd: S, x: Pair<S>) -> Pair<S> {
-        let scale = splat(simd, self.scale);
-        let (mean, low) = (splat(simd, self.mean), splat(simd, self.low));
-        let shift = splat(simd, -(self.mean * self.scale));
+        let scale = f64x8::splat(simd, self.scale);
+        let (mean, low) = (f64x8::splat(simd, self.mean), f64x8::splat(simd, self.low));
+        let shift = f64x8::splat(simd, -(self.mean * self.scale));
         x.map(
             #[inline(always)]
             |x| match CENTRE {
@@ -160,6 +159,31 @@ impl Moments {
             },
         )
     }
+}
+
+/// Call `add(k, of(x))` for each eight elements `x` of a row, whose terms go to vector `k` of four; with zeros in
+/// place of terms that the vector before had.
+///
+/// # Safety
+/// The row's elements are readable.
+#[inline(always)]
+unsafe fn for_each_eight<S: Token, T: Sixteen>(
+    simd: S,
+    (row, columns): (*const T, usize),
+    of: impl Fn(f64x8<S>) -> f64x8<S>,
+    mut add: impl FnMut(usize, f64x8<S>),
+) {
+    for_each_sixteen(
+        columns,
+        #[inline(always)]
+        |at| {
+            // SAFETY: promised by the caller.
+            let terms = unsafe { T::load_at(simd, row, at) }.map(&of);
+            for (k, term) in at.new_only(simd, terms).into_iter().enumerate() {
+                add(at.vector + k, term);
+            }
+        },
+    );
 }
 
 /// A row normalised by its moments.
@@ -227,7 +251,7 @@ unsafe fn write_row<S: Token, T: Sixteen, O: Sixteen, const CANONICAL: bool, con
                 let beta = f64::load(simd, beta.add(at.start));
                 let mut y = multiply_add(y, gamma, beta);
                 if CANONICAL {
-                    y = [canonical(simd, y[0]), canonical(simd, y[1])];
+                    y = [canonical_nan(simd, y[0]), canonical_nan(simd, y[1])];
                 }
                 O::store_at(y, out, at);
             }

@@ -7,11 +7,14 @@
 
 use super::row::{Centre, FAR, Moments, NEAR, Parameters, ZERO};
 use super::sixteen::{
-    Aligned, LANES, Pair, Sixteen, Sum, add_products, canonical, first, for_each_sixteen,
-    for_each_vector, load_last, multiply, splat, zip,
+    Aligned, LANES, Pair, Sixteen, Sum, add_products, first, for_each_sixteen, for_each_vector,
+    load_last, multiply, zip,
 };
 use super::sums::{add, normalise};
+use crate::driver::elementwise::canonical_nan;
 use crate::lanes::{Lanes, Token};
+use fearless_simd::f64x8;
+use fearless_simd::prelude::*;
 
 /// Sums over rows for each column: the gradients by gamma and beta.
 pub(super) struct Gradients {
@@ -87,7 +90,7 @@ unsafe fn add_terms<S: Token, T: Sixteen>(simd: S, slots: [*mut f64; 2], terms: 
     // SAFETY: promised by the caller.
     unsafe {
         if T::EXACT {
-            add_products::<S, T>(simd, slots, terms, [splat(simd, 1.0); 2]);
+            add_products::<S, T>(simd, slots, terms, [f64x8::splat(simd, 1.0); 2]);
         } else {
             let [low, high] = f64::load(simd, slots[0]);
             f64::store([low + terms[0], high + terms[1]], slots[0]);
@@ -276,11 +279,14 @@ unsafe fn write<S: Token, T: Sixteen, O: Sixteen, const CANONICAL: bool, const C
     };
     let gamma = parameters.gamma.as_slice().as_ptr();
     let (scale, slope, shift) = (
-        splat(simd, moments.scale),
-        splat(simd, slope),
-        splat(simd, shift),
+        f64x8::splat(simd, moments.scale),
+        f64x8::splat(simd, slope),
+        f64x8::splat(simd, shift),
     );
-    let (mean, low) = (splat(simd, moments.mean), splat(simd, moments.low));
+    let (mean, low) = (
+        f64x8::splat(simd, moments.mean),
+        f64x8::splat(simd, moments.low),
+    );
     // The last elements are read before `out`, which may be `x` or `dy`, has been written where they overlap.
     // SAFETY: elements of the row.
     let (last_x, last_dy) = unsafe { (load_last(simd, x, columns), load_last(simd, dy, columns)) };
@@ -303,7 +309,11 @@ unsafe fn write<S: Token, T: Sixteen, O: Sixteen, const CANONICAL: bool, const C
                     |g, x| {
                         let x = if CENTRE == NEAR { x } else { (x - mean) - low };
                         let dx = x.fma(slope, g.fma(scale, shift));
-                        if CANONICAL { canonical(simd, dx) } else { dx }
+                        if CANONICAL {
+                            canonical_nan(simd, dx)
+                        } else {
+                            dx
+                        }
                     },
                 );
                 O::store_at(dx, out, at);

@@ -6,8 +6,10 @@
 
 use super::row::Parameters;
 use super::row_gradient::Gradients;
-use super::sixteen::{LANES, Pair, Sixteen, canonical, splat, zip};
+use super::sixteen::{LANES, Pair, Sixteen, zip};
+use crate::driver::elementwise::canonical_nan;
 use crate::lanes::{Lanes, Token};
+use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
 /// Columns at most.
@@ -107,11 +109,11 @@ fn store<S: Token>(values: Pair<S>, lanes: &mut [f64; LANES]) {
 /// The columns normalised without gamma and beta, in place; the scale of each row.
 #[inline(always)]
 fn normalise<S: Token>(simd: S, parameters: &Parameters, columns: &mut [[f64; LANES]]) -> Pair<S> {
-    let n = splat(simd, columns.len() as f64);
-    let mut moments = [[splat(simd, 0.0); 3]; 2];
+    let n = f64x8::splat(simd, columns.len() as f64);
+    let mut moments = [[f64x8::splat(simd, 0.0); 3]; 2];
     for (half, [mean, low, scale]) in moments.iter_mut().enumerate() {
         if parameters.centred {
-            let mut sum = splat(simd, 0.0);
+            let mut sum = f64x8::splat(simd, 0.0);
             for column in columns.iter() {
                 sum += load(simd, column)[half];
             }
@@ -119,12 +121,12 @@ fn normalise<S: Token>(simd: S, parameters: &Parameters, columns: &mut [[f64; LA
             // The remainder of a division is exact in one fused operation.
             *low = (-*mean).fma(n, sum) / n;
         }
-        let mut squares = splat(simd, 0.0);
+        let mut squares = f64x8::splat(simd, 0.0);
         for column in columns.iter() {
             let deviation = load(simd, column)[half] - *mean;
             squares += deviation * deviation;
         }
-        *scale = splat(simd, 1.0) / (squares / n + parameters.epsilon).sqrt();
+        *scale = f64x8::splat(simd, 1.0) / (squares / n + parameters.epsilon).sqrt();
         *low *= *scale;
     }
     for column in columns.iter_mut() {
@@ -167,7 +169,7 @@ pub(super) unsafe fn rows_normalised<S: Token, T: Sixteen, O: Sixteen>(
             );
             let y = load(simd, column).map(
                 #[inline(always)]
-                |y| canonical(simd, y * gamma + beta),
+                |y| canonical_nan(simd, y * gamma + beta),
             );
             store(y, column);
         }
@@ -190,7 +192,7 @@ pub(super) unsafe fn rows_gradient<S: Token, T: Sixteen, O: Sixteen>(
     scratch: &mut ShortScratch,
 ) {
     let columns = parameters.columns;
-    let n = splat(simd, columns as f64);
+    let n = f64x8::splat(simd, columns as f64);
     let gamma = parameters.gamma.as_slice();
     for first in (0..rows).step_by(LANES) {
         let (rows, start) = (LANES.min(rows - first), first * columns);
@@ -201,7 +203,7 @@ pub(super) unsafe fn rows_gradient<S: Token, T: Sixteen, O: Sixteen>(
         }
         let (y, dy) = (&mut scratch.x[..columns], &mut scratch.dy[..columns]);
         let scale = normalise(simd, parameters, y);
-        let mut means = [[splat(simd, 0.0); 2]; 2];
+        let mut means = [[f64x8::splat(simd, 0.0); 2]; 2];
         let [for_gamma, for_beta] = &mut scratch.sums;
         for c in 0..columns {
             let (y, upstream) = (load(simd, &y[c]), load(simd, &dy[c]));
@@ -232,13 +234,14 @@ pub(super) unsafe fn rows_gradient<S: Token, T: Sixteen, O: Sixteen>(
                 |sum| sum / n,
             )
         } else {
-            [splat(simd, 0.0); 2]
+            [f64x8::splat(simd, 0.0); 2]
         };
         let product = [means[1][0] / n, means[1][1] / n];
         for (y, g) in y.iter_mut().zip(dy.iter()) {
             let (values, g) = (load(simd, y), load(simd, g));
-            let dx =
-                |k: usize| canonical(simd, scale[k] * ((g[k] - mean[k]) - values[k] * product[k]));
+            let dx = |k: usize| {
+                canonical_nan(simd, scale[k] * ((g[k] - mean[k]) - values[k] * product[k]))
+            };
             store([dx(0), dx(1)], y);
         }
         // SAFETY: promised by the caller.

@@ -8,6 +8,7 @@
 use super::sums::{add, fold, normalise};
 use crate::dtype::Real;
 use crate::lanes::{Lanes, Token};
+use crate::math::twofold::two_sum;
 use fearless_simd::prelude::*;
 use fearless_simd::{f32x16, f64x8, mask64x8};
 
@@ -327,17 +328,11 @@ pub(super) fn first<S: Token>(simd: S, values: Pair<S>, n: usize) -> Pair<S> {
 /// Zeros but for the lanes of the bits.
 #[inline(always)]
 fn keep<S: Token>(simd: S, values: Pair<S>, bits: u64) -> Pair<S> {
-    let zero = splat(simd, 0.0);
+    let zero = f64x8::splat(simd, 0.0);
     [
         mask64x8::from_bitmask(simd, bits & 0xff).select(values[0], zero),
         mask64x8::from_bitmask(simd, bits >> 8 & 0xff).select(values[1], zero),
     ]
-}
-
-/// The number in all lanes.
-#[inline(always)]
-pub(super) fn splat<S: Token>(simd: S, value: f64) -> f64x8<S> {
-    f64x8::splat(simd, value)
 }
 
 /// Both halves through a function.
@@ -362,12 +357,6 @@ pub(super) fn multiply_add<S: Token>(a: Pair<S>, b: Pair<S>, c: Pair<S>) -> Pair
     [a[0].fma(b[0], c[0]), a[1].fma(b[1], c[1])]
 }
 
-/// NaN without sign or payload, where there is one.
-#[inline(always)]
-pub(super) fn canonical<S: Token>(simd: S, value: f64x8<S>) -> f64x8<S> {
-    value.simd_eq(value).select(value, splat(simd, f64::NAN))
-}
-
 /// A sum in lanes, with what the additions have lost where `EXACT`.
 #[derive(Clone, Copy)]
 pub(super) struct Sum<S: Token, const N: usize> {
@@ -379,8 +368,8 @@ impl<S: Token, const N: usize> Sum<S, N> {
     #[inline(always)]
     pub(super) fn new(simd: S) -> Self {
         Self {
-            sum: [splat(simd, 0.0); N],
-            error: [splat(simd, 0.0); N],
+            sum: [f64x8::splat(simd, 0.0); N],
+            error: [f64x8::splat(simd, 0.0); N],
         }
     }
 
@@ -423,14 +412,6 @@ impl<S: Token, const N: usize> Sum<S, N> {
         let [a, b, c, d, e, f, g, h] = self.sum[0].to_array();
         (((a + e) + (c + g)) + ((b + f) + (d + h)), 0.0)
     }
-}
-
-/// `a + b`, and what rounding has lost (Knuth's `TwoSum`).
-#[inline(always)]
-pub(super) fn two_sum<S: Token>(a: f64x8<S>, b: f64x8<S>) -> (f64x8<S>, f64x8<S>) {
-    let total = a + b;
-    let part = total - a;
-    (total, (a - (total - part)) + (b - part))
 }
 
 /// Add `a * b` to sums and their errors.

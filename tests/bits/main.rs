@@ -4,7 +4,9 @@
 //! A change of bits is a deliberate act: `BITS=write cargo test --lib bits::` writes the file anew, and the
 //! change log says so.
 
+mod gated;
 mod losses;
+mod normalizations;
 mod rows;
 
 use super::accuracy::subject::{Quantity, evaluate};
@@ -93,18 +95,24 @@ fn activations<T: Storage>(level: Level, dtype: Dtype, name: &str, x: &[T], foun
     }
 }
 
+fn elements<T: Storage>(level: Level, dtype: Dtype, name: &str, x: &[T], found: &mut Digests) {
+    activations(level, dtype, name, x, found);
+    gated::digests(level, dtype, name, x, found);
+}
+
 fn digests(level: Level) -> Digests {
     let mut found = Digests::new();
     let f64s = sample(f64::from_bits);
-    activations(level, Dtype::Float64, "float64", &f64s, &mut found);
+    elements(level, Dtype::Float64, "float64", &f64s, &mut found);
     let f32s = sample(|bits| f32::from_bits(bits as u32));
-    activations(level, Dtype::Float32, "float32", &f32s, &mut found);
+    elements(level, Dtype::Float32, "float32", &f32s, &mut found);
     let halves = sample(|bits| F16(bits as u16));
-    activations(level, Dtype::Float16, "float16", &halves, &mut found);
+    elements(level, Dtype::Float16, "float16", &halves, &mut found);
     let brains = sample(|bits| Bf16(bits as u16));
-    activations(level, Dtype::BFloat16, "bfloat16", &brains, &mut found);
+    elements(level, Dtype::BFloat16, "bfloat16", &brains, &mut found);
     rows::digests(level, &mut found);
     losses::digests(level, &mut found);
+    normalizations::digests(level, &mut found);
     found
 }
 

@@ -6,8 +6,9 @@ use actloss_rs::dtype::{Dtype, Real};
 use actloss_rs::level::Level;
 use actloss_rs::reduction::softmax::{
     Rows, log_softmax, log_softmax_backward, logsumexp, logsumexp_backward, softmax,
-    softmax_backward,
+    softmax_backward, softmin, softmin_backward,
 };
+use actloss_rs::reduction::sparsemax::{sparsemax, sparsemax_backward};
 
 const COLUMNS: [usize; 6] = [2, 10, 33, 100, 1000, 5003];
 
@@ -46,10 +47,18 @@ fn of_type<T: Real>(level: Level, name: &str, found: &mut Digests) {
             };
         let all = x.len();
         let y = digest_of("softmax", all, &|out| softmax(rows, &from_x, out));
+        let of_softmin = digest_of("softmin", all, &|out| softmin(rows, &from_x, out));
+        let of_sparsemax = digest_of("sparsemax", all, &|out| sparsemax(rows, &from_x, out));
         digest_of("log_softmax", all, &|out| log_softmax(rows, &from_x, out));
         digest_of("logsumexp", count, &|out| logsumexp(rows, &from_x, out));
         digest_of("backward.softmax", all, &|out| {
             softmax_backward(rows, &from_dy, &Operand::from_slice(&y), out);
+        });
+        digest_of("backward.softmin", all, &|out| {
+            softmin_backward(rows, &from_dy, &Operand::from_slice(&of_softmin), out);
+        });
+        digest_of("backward.sparsemax", all, &|out| {
+            sparsemax_backward(rows, &from_dy, &Operand::from_slice(&of_sparsemax), out);
         });
         digest_of("backward.log_softmax", all, &|out| {
             log_softmax_backward(rows, &from_dy, &from_x, out);
