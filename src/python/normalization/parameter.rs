@@ -1,0 +1,80 @@
+//! Parameters of a channel or column, and numbers that go back to such arrays.
+
+use super::super::arrays::{Array, tuple};
+use super::super::axis::result_dtype;
+use super::input;
+use crate::driver::floating_point::FloatingPointGuard;
+use crate::dtype::Dtype;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+/// A parameter for each channel or column, as `f64`; `fill` for one that is not given.
+pub(super) struct Parameter<'py> {
+    array: Option<Array<'py>>,
+    pub(super) values: Vec<f64>,
+}
+
+impl<'py> Parameter<'py> {
+    pub(super) fn new(
+        object: Option<&Bound<'py, PyAny>>,
+        name: &str,
+        shape: &[usize],
+        fill: f64,
+    ) -> PyResult<Self> {
+        let len = shape.iter().product();
+        let Some(object) = object else {
+            return Ok(Self {
+                array: None,
+                values: vec![fill; len],
+            });
+        };
+        let array = input(object, name)?;
+        if array.shape() != shape {
+            return Err(PyValueError::new_err(format!(
+                "{name} has shape {}, but x asks for {}",
+                tuple(array.shape()),
+                tuple(shape)
+            )));
+        }
+        let _environment = FloatingPointGuard::new();
+        let mut values = vec![0.0; len];
+        // SAFETY: the array's own layout; it outlives the call.
+        let operand = unsafe { array.operand(array.shape(), array.strides()) };
+        operand.read(fearless_simd::Fallback::new(), 0, &mut values);
+        Ok(Self {
+            array: Some(array),
+            values,
+        })
+    }
+
+    /// A gradient by this parameter: of its type, or of `x`'s where it was not given.
+    pub(super) fn gradient(
+        &self,
+        py: Python<'py>,
+        shape: &[usize],
+        dtype: Dtype,
+        values: &[f64],
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let dtype = self
+            .array
+            .as_ref()
+            .map_or(dtype, |array| result_dtype(array.dtype));
+        let array = Array::empty(py, shape, dtype)?;
+        write(&array, values);
+        array.into_scalar_or_array()
+    }
+}
+
+/// Write numbers to an array of as many elements.
+pub(super) fn write(array: &Array<'_>, values: &[f64]) {
+    let _environment = FloatingPointGuard::new();
+    // SAFETY: a writable array in its own layout, which only this thread, holding the GIL, knows of or may
+    // write.
+    unsafe {
+        array.operand_mut(array.shape(), array.strides()).write(
+            fearless_simd::Fallback::new(),
+            0,
+            values,
+        );
+    }
+}
