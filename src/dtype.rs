@@ -213,7 +213,26 @@ impl Storage for F16 {
     }
     #[inline(always)]
     fn from_f32(value: f32) -> Self {
-        Self::from_f64(f64::from(value))
+        let magnitude = value.to_bits() & 0x7fff_ffff;
+        let sign = value.to_bits() >> 16 & 0x8000;
+        // To nearest even on the bits, a carry going into the exponent; adding 0.5 rounds to a multiple of the least
+        // subnormal, 2^-24.
+        let half = 0x0fff + (magnitude >> 13 & 1);
+        let normal = magnitude.wrapping_sub(112 << 23).wrapping_add(half) >> 13;
+        let subnormal = (f32::from_bits(magnitude) + 0.5).to_bits() & 0x007f_ffff;
+        let finite = if magnitude < 0x3880_0000 {
+            subnormal
+        } else {
+            normal
+        };
+        // From 65520 on, which is half way between the largest number and what would follow.
+        let bits = if magnitude >= 0x477f_f000 {
+            0x7c00
+        } else {
+            finite
+        };
+        let bits = if value.is_nan() { 0x7e00 } else { bits | sign };
+        Self(bits as u16)
     }
     #[inline(always)]
     fn from_f64(value: f64) -> Self {
@@ -430,6 +449,11 @@ mod tests {
         assert_eq!(E::from_f64(middle.next_up()), b, "{middle:e}");
         assert_eq!(E::from_f64(low), a);
         assert_eq!(E::from_f64(-low).to_f64(), -low);
+        let middle = middle as f32;
+        assert_eq!(E::from_f32(middle), even);
+        assert_eq!(E::from_f32(middle.next_down()), a, "{middle:e}");
+        assert_eq!(E::from_f32(middle.next_up()), b, "{middle:e}");
+        assert_eq!(E::from_f32(-low as f32).to_f64(), -low);
     }
 
     #[test]
@@ -445,6 +469,10 @@ mod tests {
             check_between(Bf16(bits), Bf16(bits + 1), Bf16(even), overflow);
         }
         assert_eq!(F16::from_f64(f64::NAN), F16(0x7e00));
+        assert_eq!(F16::from_f32(f32::NAN), F16(0x7e00));
+        assert_eq!(F16::from_f32(f32::NEG_INFINITY), F16(0xfc00));
+        assert_eq!(F16::from_f32(f32::MAX), F16(0x7c00));
+        assert_eq!(F16::from_f32(-1e-30), F16(0x8000));
         assert_eq!(F16::from_f64(-f64::INFINITY), F16(0xfc00));
         assert_eq!(F16::from_f64(-1e-300), F16(0x8000));
         assert_eq!(Bf16::from_f64(-1e-300), Bf16(0x8000));

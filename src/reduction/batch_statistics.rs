@@ -148,7 +148,7 @@ pub(crate) fn put<S: Token>(all: &mut [f64], first: usize, x: f64x8<S>) {
     match all.get_mut(first..first + 8) {
         Some(slice) => x.store_slice(slice),
         None => {
-            for (slot, x) in all[first..].iter_mut().zip(x.as_slice()) {
+            for (slot, x) in all.iter_mut().skip(first).zip(x.as_slice()) {
                 *slot = *x;
             }
         }

@@ -21,7 +21,7 @@ pub(crate) use super::row_exponential::{
 use super::row_sums::{RowReal, Sums};
 use crate::driver::operand::Operand;
 use crate::driver::rows::{Row, for_each_vector, maximum, read_block};
-use crate::lanes::{Lanes, Token};
+use crate::lanes::{Lanes, Token, prefetch};
 use crate::math::twofold::two_sum;
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
@@ -32,8 +32,6 @@ pub(crate) struct RowSums<S: Token, T: RowReal> {
     simd: S,
     inverse_temperature: InverseTemperature,
     maximum: T,
-    /// The exponential of the maximum, scaled: rounded, and whole.
-    peak: (T, f64),
     ties: u64,
     /// How many elements there were.
     count: usize,
@@ -45,12 +43,10 @@ impl<S: Token, T: RowReal> RowSums<S, T> {
     /// Of no elements.
     #[inline(always)]
     pub(crate) fn new(simd: S, inverse_temperature: InverseTemperature) -> Self {
-        let unscale = unscale(T::Vector::<S>::PRECISION);
         Self {
             simd,
             inverse_temperature,
             maximum: T::nearest(f64::NEG_INFINITY),
-            peak: (T::nearest(1.0 / unscale), 1.0 / unscale),
             ties: 0,
             count: 0,
             rest: Sums::zero(simd),
@@ -69,14 +65,10 @@ impl<S: Token, T: RowReal> RowSums<S, T> {
     /// As for [`for_each_vector`].
     #[inline(always)]
     pub(crate) unsafe fn add_block(&mut self, block: *const T, n: usize, target: Option<*mut T>) {
+        let simd = self.simd;
+        let next = target.map_or(block, |target| target.wrapping_add(n));
         // SAFETY: passed on.
-        unsafe {
-            if target.is_some() {
-                add_block::<S, T, true>(self, block, n, target);
-            } else {
-                add_block::<S, T, false>(self, block, n, None);
-            }
-        }
+        unsafe { add_blocks(simd, std::slice::from_mut(self), (block, next), n, target) }
     }
 
     /// Make the sums relative to a larger maximum; the ties become ordinary terms.
@@ -88,7 +80,8 @@ impl<S: Token, T: RowReal> RowSums<S, T> {
                 (self.maximum, largest),
                 self.inverse_temperature,
             );
-            let ties = self.ties as f64 * self.peak.1;
+            let (_, peak) = peak(self.simd, self.maximum, self.inverse_temperature);
+            let ties = self.ties as f64 * peak;
             let rest = &mut self.rest;
             self.simd.vectorize(
                 #[inline(always)]
@@ -98,30 +91,36 @@ impl<S: Token, T: RowReal> RowSums<S, T> {
             // Only -inf so far, whose exponentials are 0 now, or NaN, which this keeps.
             self.rest.rescale(0.0, 1.0, 0.0, 0.0);
         }
-        self.set_maximum(largest);
+        (self.maximum, self.ties) = (largest, 0);
     }
 
+    /// How many elements equal the maximum.
     #[inline(always)]
-    fn set_maximum(&mut self, largest: T) {
-        self.maximum = largest;
-        self.ties = 0;
-        self.peak = peak(self.simd, largest, self.inverse_temperature);
+    pub(crate) fn ties(&self) -> f64 {
+        self.ties as f64
+    }
+
+    /// The sum of the exponentials of the others, scaled, and its low part.
+    #[inline(always)]
+    pub(crate) fn rest(&self) -> (f64, f64) {
+        if self.count <= T::Vector::<S>::LEN {
+            self.rest.total_in_order()
+        } else {
+            self.rest.total()
+        }
     }
 
     /// The row's statistics.
     #[inline(always)]
     pub(crate) fn finish(self) -> RowStatistics<T> {
         let unscale = unscale(T::Vector::<S>::PRECISION);
-        let (rest, rest_low) = if self.count <= T::Vector::<S>::LEN {
-            self.rest.total_in_order()
-        } else {
-            self.rest.total()
-        };
+        let (rest, rest_low) = self.rest();
+        let (rounded, whole) = peak(self.simd, self.maximum, self.inverse_temperature);
         RowStatistics {
             maximum: self.maximum,
-            peak: self.peak.0,
-            unit: self.peak.1 * unscale,
-            ties: self.ties as f64,
+            peak: rounded,
+            unit: whole * unscale,
+            ties: self.ties(),
             rest: rest * unscale,
             rest_low: rest_low * unscale,
         }
@@ -146,52 +145,88 @@ fn peak<S: Token, T: RowReal>(
     (head[0], whole + tail[0].into())
 }
 
-/// See [`RowSums::add_block`]. Compiled once for each level, type and whether to `KEEP` the exponentials,
-/// and called by all row functions: it is most of their code.
+/// [`RowSums::add_block`] of several rows, whose blocks of `n` elements lie one after the other. Meanwhile the
+/// elements after them, and as many from `next` on, are asked for from memory.
 ///
 /// # Safety
-/// As for [`for_each_vector`].
-#[inline(never)]
-unsafe fn add_block<S: Token, T: RowReal, const KEEP: bool>(
-    sums: &mut RowSums<S, T>,
-    block: *const T,
+/// As for [`for_each_vector`], of as many blocks as there are rows; `next` is any address.
+#[inline(always)]
+pub(crate) unsafe fn add_blocks<S: Token, T: RowReal>(
+    simd: S,
+    rows: &mut [RowSums<S, T>],
+    (blocks, next): (*const T, *const T),
     n: usize,
     target: Option<*mut T>,
 ) {
-    let simd = sums.simd;
+    // SAFETY: passed on.
+    unsafe {
+        if target.is_some() {
+            add_blocks_and::<S, T, true>(simd, rows, (blocks, next), n, target);
+        } else {
+            add_blocks_and::<S, T, false>(simd, rows, (blocks, next), n, None);
+        }
+    }
+}
+
+/// See [`add_blocks`]. Compiled once for each level, type and whether to `KEEP` the exponentials,
+/// and called by all row functions: it is most of their code.
+///
+/// # Safety
+/// As there.
+#[inline(never)]
+unsafe fn add_blocks_and<S: Token, T: RowReal, const KEEP: bool>(
+    simd: S,
+    rows: &mut [RowSums<S, T>],
+    (blocks, next): (*const T, *const T),
+    n: usize,
+    target: Option<*mut T>,
+) {
     simd.vectorize(
         #[inline(always)]
         || {
+            let ahead = rows.len() * n;
             let negative_infinity = T::nearest(f64::NEG_INFINITY);
-            // SAFETY: passed on.
-            let largest = unsafe { maximum(simd, block, n, negative_infinity) };
-            if largest > sums.maximum {
-                if sums.ties == 0 {
-                    // Nothing to rescale but NaN, which stays.
-                    sums.set_maximum(largest);
-                } else {
-                    sums.raise_maximum(largest);
+            // All maxima first: a row's exponentials have to wait for its own, but not for those of the others.
+            for (i, sums) in rows.iter_mut().enumerate() {
+                // SAFETY: passed on.
+                let largest = unsafe { maximum(simd, blocks.add(i * n), n, negative_infinity) };
+                if largest > sums.maximum {
+                    if sums.ties == 0 {
+                        // Nothing to rescale but NaN, which stays.
+                        sums.maximum = largest;
+                    } else {
+                        sums.raise_maximum(largest);
+                    }
                 }
             }
-            let (maximum, temperature) = (sums.maximum, sums.inverse_temperature);
-            // SAFETY: passed on.
-            unsafe {
-                if temperature != InverseTemperature::ONE {
-                    let of = Exponentials::<S, T, TEMPERED>::new(simd, maximum, temperature);
-                    sum_block::<S, T, KEEP, TEMPERED>(sums, of, block, n, target);
-                } else if is_direct(maximum) {
-                    let of = Exponentials::<S, T, DIRECT>::new(simd, maximum, temperature);
-                    sum_block::<S, T, KEEP, DIRECT>(sums, of, block, n, target);
-                } else {
-                    let of = Exponentials::<S, T, DIFFERENCE>::new(simd, maximum, temperature);
-                    sum_block::<S, T, KEEP, DIFFERENCE>(sums, of, block, n, target);
+            for (i, sums) in rows.iter_mut().enumerate() {
+                // In bounds, if there are elements.
+                let block = blocks.wrapping_add(i * n);
+                let asked = [block.wrapping_add(ahead), next.wrapping_add(i * n)];
+                let target = match target {
+                    Some(target) if KEEP => Some(target.wrapping_add(i * n)),
+                    _ => None,
+                };
+                let (maximum, temperature) = (sums.maximum, sums.inverse_temperature);
+                // SAFETY: passed on.
+                unsafe {
+                    if temperature != InverseTemperature::ONE {
+                        let of = Exponentials::<S, T, TEMPERED>::new(simd, maximum, temperature);
+                        sum_block::<S, T, KEEP, TEMPERED>(sums, of, (block, asked), n, target);
+                    } else if is_direct(maximum) {
+                        let of = Exponentials::<S, T, DIRECT>::new(simd, maximum, temperature);
+                        sum_block::<S, T, KEEP, DIRECT>(sums, of, (block, asked), n, target);
+                    } else {
+                        let of = Exponentials::<S, T, DIFFERENCE>::new(simd, maximum, temperature);
+                        sum_block::<S, T, KEEP, DIFFERENCE>(sums, of, (block, asked), n, target);
+                    }
                 }
             }
         },
     );
 }
 
-/// The part of [`add_block`] that depends on the exponentials' form.
+/// The part of [`add_blocks_and`] that depends on the exponentials' form.
 ///
 /// # Safety
 /// As for [`for_each_vector`].
@@ -199,7 +234,7 @@ unsafe fn add_block<S: Token, T: RowReal, const KEEP: bool>(
 unsafe fn sum_block<S: Token, T: RowReal, const KEEP: bool, const FORM: u8>(
     sums: &mut RowSums<S, T>,
     exponentials: Exponentials<S, T, FORM>,
-    block: *const T,
+    (block, mut asked): (*const T, [*const T; 2]),
     n: usize,
     target: Option<*mut T>,
 ) {
@@ -216,6 +251,10 @@ unsafe fn sum_block<S: Token, T: RowReal, const KEEP: bool, const FORM: u8>(
             T::nearest(f64::NEG_INFINITY),
             #[inline(always)]
             |[z], valid| {
+                for address in &mut asked {
+                    prefetch(*address);
+                    *address = address.wrapping_add(T::Vector::<S>::LEN);
+                }
                 let e = exponentials.of(z);
                 let (tied, head, tail) = match valid {
                     Some(valid) => (

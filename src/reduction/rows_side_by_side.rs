@@ -10,13 +10,12 @@
 use super::batch_statistics::{BatchStatistics, eight, put};
 use super::row_exponential::form::{DIFFERENCE, DIRECT};
 use super::row_exponential::{Exponentials, InverseTemperature, direct_bound, unscale};
+use super::row_group::RowGroup;
 use super::row_probabilities::{SMALL_FACTOR, Scratch};
-use super::row_statistics::{RowStatistics, inverse_of_sum};
+use super::row_statistics::{RowStatistics, RowSums, inverse_of_sum};
 use super::row_sums::{RowReal, Sums};
-use super::softmax::log_probability;
-pub(crate) use super::tile::side_by_side;
-use super::tile::{TILES, Tile, for_each_group, next_in_lane, read_tile, read_tiles};
-use crate::driver::elementwise::canonical_nan;
+use super::tile::{TILES, Tile, for_each_group, next_in_lane, read_tiles};
+pub(crate) use super::tile::{side_by_side, together};
 use crate::driver::operand::{Operand, OperandMut};
 use crate::driver::rows::Row;
 use crate::lanes::{Lanes, Token};
@@ -124,9 +123,38 @@ impl<S: Token, T: RowReal> Statistics<S, T> {
             }
             sums = of_lanes[0];
         }
+        let ties = T::widen(simd, ties);
+        Self::new_of(simd, maximum, exponentials.peak(), ties, sums.lane_totals())
+    }
+
+    /// Of rows that were summed by themselves.
+    #[inline(always)]
+    pub(super) fn of_rows(simd: S, rows: &[RowSums<S, T>]) -> Self {
+        let mut maxima = T::Vector::<S>::lit(simd, 0.0);
+        let [mut ties, mut rest, mut rest_low] = [[1.0; 16], [0.0; 16], [0.0; 16]];
+        for (i, row) in rows.iter().enumerate() {
+            maxima.as_mut_slice()[i] = row.maximum();
+            ties[i] = row.ties();
+            (rest[i], rest_low[i]) = row.rest();
+        }
+        let temperature = InverseTemperature::ONE;
+        let of = Exponentials::<S, T, DIFFERENCE>::of_maxima(simd, maxima, temperature);
+        let ties = [eight(simd, &ties, 0), eight(simd, &ties, 8)];
+        let rest = [eight(simd, &rest, 0), eight(simd, &rest, 8)];
+        let rest_low = [eight(simd, &rest_low, 0), eight(simd, &rest_low, 8)];
+        Self::new_of(simd, maxima, of.peak(), ties, (rest, rest_low))
+    }
+
+    /// Of maxima, their exponentials, how often they occur, and the sums of the other exponentials, all scaled.
+    #[inline(always)]
+    fn new_of(
+        simd: S,
+        maximum: T::Vector<S>,
+        (peak, peak_low): (T::Vector<S>, T::Vector<S>),
+        ties: [f64x8<S>; 2],
+        (rest, rest_low): ([f64x8<S>; 2], [f64x8<S>; 2]),
+    ) -> Self {
         let undo = f64x8::splat(simd, unscale(T::Vector::<S>::PRECISION));
-        let (rest, rest_low) = sums.lane_totals();
-        let (peak, peak_low) = exponentials.peak();
         let (unit, unit_low) = (T::widen(simd, peak), T::widen(simd, peak_low));
         Self {
             maximum,
@@ -135,7 +163,7 @@ impl<S: Token, T: RowReal> Statistics<S, T> {
                 (unit[0] + unit_low[0]) * undo,
                 (unit[1] + unit_low[1]) * undo,
             ],
-            ties: T::widen(simd, ties),
+            ties,
             rest: [rest[0] * undo, rest[1] * undo],
             rest_low: [rest_low[0] * undo, rest_low[1] * undo],
         }
@@ -154,6 +182,13 @@ impl<S: Token, T: RowReal> Statistics<S, T> {
             put(&mut batch.rest, at, self.rest[half]);
             put(&mut batch.rest_low, at, self.rest_low[half]);
         }
+    }
+
+    /// Where the maximum is `+inf`.
+    #[inline(always)]
+    pub(super) fn is_infinite(&self, simd: S) -> <T::Vector<S> as SimdBase<S>>::Mask {
+        let infinity = T::Vector::<S>::lit(simd, f64::INFINITY);
+        self.maximum.simd_eq(infinity)
     }
 
     /// Where there are no probabilities: see [`RowStatistics::has_probabilities`].
@@ -189,9 +224,9 @@ fn add_column<S: Token, T: RowReal, const KEEP: bool, const FORM: u8>(
 
 /// What makes probabilities, times a factor for each row, of scaled exponentials: a
 /// [`super::row_probabilities::ProbabilityFactor`] to a lane.
-struct Factors<S: Token, T: RowReal> {
+pub(super) struct Factors<S: Token, T: RowReal> {
     /// One over the sum of all exponentials.
-    inverse: [f64x8<S>; 2],
+    pub(super) inverse: [f64x8<S>; 2],
     unscale: T::Vector<S>,
     high: T::Vector<S>,
     low: T::Vector<S>,
@@ -199,7 +234,7 @@ struct Factors<S: Token, T: RowReal> {
 
 impl<S: Token, T: RowReal> Factors<S, T> {
     #[inline(always)]
-    fn new(simd: S, statistics: &Statistics<S, T>, factors: Option<&[f64]>) -> Self {
+    pub(super) fn new(simd: S, statistics: &Statistics<S, T>, factors: Option<&[f64]>) -> Self {
         let (zero, one) = (f64x8::splat(simd, 0.0), f64x8::splat(simd, 1.0));
         let undo = f64x8::splat(simd, unscale(T::Vector::<S>::PRECISION));
         let (mut inverse, mut high, mut low) = ([one; 2], [one; 2], [one; 2]);
@@ -232,9 +267,20 @@ impl<S: Token, T: RowReal> Factors<S, T> {
         }
     }
 
+    /// That of one row, in all lanes.
+    #[inline(always)]
+    pub(super) fn of_row(&self, simd: S, i: usize) -> Self {
+        Self {
+            inverse: self.inverse,
+            unscale: T::Vector::<S>::splat(simd, self.unscale[i]),
+            high: T::Vector::<S>::splat(simd, self.high[i]),
+            low: T::Vector::<S>::splat(simd, self.low[i]),
+        }
+    }
+
     /// The factor times the probability.
     #[inline(always)]
-    fn apply(&self, exponential: T::Vector<S>) -> T::Vector<S> {
+    pub(super) fn apply(&self, exponential: T::Vector<S>) -> T::Vector<S> {
         let exponential = exponential * self.unscale;
         exponential.fma(self.high, exponential * self.low)
     }
@@ -249,6 +295,9 @@ pub(super) fn softmax<S: Token, T: RowReal>(
     columns: usize,
     scratch: &mut Scratch<T>,
 ) {
+    if !side_by_side::<T>(x, (rows.start, rows.len()), columns) {
+        return softmax_by_rows(simd, (x, out), rows, columns, scratch);
+    }
     let nan = T::Vector::<S>::lit(simd, f64::NAN);
     for_each_group::<S, T>(
         rows,
@@ -273,119 +322,50 @@ pub(super) fn softmax<S: Token, T: RowReal>(
     );
 }
 
-/// One element of a row that [`scaled_softmax`] does not compute.
-pub(crate) struct Exception<T> {
-    /// Which of the rows.
-    pub(crate) row: usize,
-    /// Its exponential, scaled.
-    pub(crate) exponential: T,
-    /// One over the sum of all exponentials.
-    pub(crate) inverse: f64,
-}
-
-/// Write the softmax of `n` rows from `first_row` on, times a factor for each, but for one element a row,
-/// the result of `exception`; and the rows' statistics to `all`. A row without probabilities is NaN.
-#[inline(never)]
-pub(crate) fn scaled_softmax<S: Token, T: RowReal>(
-    simd: S,
-    (x, out): (&Operand<'_>, &OperandMut<'_>),
-    (first_row, n): (usize, usize),
-    columns: usize,
-    (factors, exceptions): (&[f64; TOGETHER], &[usize; TOGETHER]),
-    (scratch, all): (&mut Scratch<T>, &mut BatchStatistics<TOGETHER>),
-    exception: impl Fn(Exception<T>, &BatchStatistics<TOGETHER>) -> T,
-) {
-    simd.vectorize(
-        #[inline(always)]
-        || {
-            let lanes = T::Vector::<S>::LEN;
-            let nan = T::Vector::<S>::lit(simd, f64::NAN);
-            for begin in (0..n).step_by(lanes) {
-                let count = lanes.min(n - begin);
-                let place = (first_row + begin, count);
-                let tile = read_tile(simd, x, place, columns, scratch);
-                let statistics = Statistics::<S, T>::new::<true>(simd, &tile);
-                statistics.write(simd, begin, all);
-                let own = Factors::new(simd, &statistics, Some(&factors[begin..begin + lanes]));
-                let mut results = [T::default(); TOGETHER];
-                for i in 0..count {
-                    // SAFETY: an element of the tile.
-                    let exponential =
-                        unsafe { *tile.elements.add(exceptions[begin + i] * lanes + i) };
-                    let of_row = Exception {
-                        row: begin + i,
-                        exponential,
-                        inverse: own.inverse[i / 8][i % 8],
-                    };
-                    results[i] = exception(of_row, all);
-                }
-                for column in 0..columns {
-                    let y = own.apply(tile.get(simd, column));
-                    tile.set(column, canonical_nan(simd, y));
-                }
-                for (i, result) in results[..count].iter().enumerate() {
-                    // SAFETY: an element of the tile, to which no reference lives.
-                    unsafe { *tile.elements.add(exceptions[begin + i] * lanes + i) = *result };
-                }
-                let bad = statistics.without_probabilities(simd);
-                if bad.any_true() {
-                    for column in 0..columns {
-                        let y = tile.get(simd, column);
-                        tile.set(column, bad.select(nan, y));
-                    }
-                }
-                tile.write(simd, out, &mut scratch.result);
-            }
-        },
-    );
-}
-
-/// Log-softmax of the rows `first_row ..`.
+/// See [`softmax`]: each row by itself.
 #[inline(always)]
-pub(super) fn log_softmax<S: Token, T: RowReal>(
+fn softmax_by_rows<S: Token, T: RowReal>(
     simd: S,
     (x, out): (&Operand<'_>, &OperandMut<'_>),
     rows: Range<usize>,
     columns: usize,
     scratch: &mut Scratch<T>,
 ) {
-    let lanes = T::Vector::<S>::LEN;
-    let nan = T::Vector::<S>::lit(simd, f64::NAN);
-    let zero = T::Vector::<S>::lit(simd, 0.0);
-    let infinity = T::Vector::<S>::lit(simd, f64::INFINITY);
-    for first in rows.clone().step_by(lanes) {
-        let n = lanes.min(rows.end - first);
-        let tile = read_tile(simd, x, (first, n), columns, scratch);
-        let statistics = Statistics::<S, T>::new::<false>(simd, &tile);
-        let mut of_rows = BatchStatistics::default();
-        statistics.write(simd, 0, &mut of_rows);
-        let log_sums = of_rows.log_sums::<S, T>(simd, n);
-        let bad = statistics.without_probabilities(simd);
-        let maximum = statistics.maximum;
-        let sure = maximum.simd_eq(infinity);
-        let maxima = T::widen(simd, maximum);
-        let unusual = (bad | sure).any_true();
-        for column in 0..columns {
-            let z = tile.get(simd, column);
-            let mut y = T::widen(simd, z);
-            for half in 0..T::HALVES {
-                let part = 8 * half..8 * half + 8;
-                y[half] = log_probability::<S, T>(
-                    simd,
-                    (y[half], maxima[half]),
-                    f64x8::from_slice(simd, &log_sums.high[part.clone()]),
-                    f64x8::from_slice(simd, &log_sums.low[part]),
-                );
+    RowGroup::for_each(
+        simd,
+        x,
+        rows,
+        columns,
+        scratch,
+        #[inline(always)]
+        |group, scratch| {
+            let target = group.target(out, &mut scratch.result);
+            let place = (target.pointer.cast_const(), target.pointer);
+            let next = place.0.wrapping_add(group.rows * group.columns);
+            // SAFETY: the target is for the results of the group: `x` itself, or apart from it.
+            unsafe {
+                let statistics = group.statistics(simd, Some(target.pointer), next);
+                let bad = statistics.without_probabilities(simd).to_bitmask();
+                let factors = Factors::new(simd, &statistics, None);
+                for i in 0..group.rows {
+                    if bad >> i & 1 == 1 {
+                        group.fill_with_nan(i, target.pointer);
+                    } else {
+                        let factor = factors.of_row(simd, i);
+                        group.map(
+                            simd,
+                            i,
+                            place,
+                            // The sum of a block is less than 2^32.
+                            #[inline(always)]
+                            |e| e.fma(factor.high, e * factor.low),
+                        );
+                    }
+                }
+                group.finish(simd, target, out);
             }
-            let mut y = T::narrow(y);
-            if unusual {
-                y = (sure & z.simd_eq(maximum)).select(zero, y);
-                y = canonical_nan(simd, bad.select(nan, y));
-            }
-            tile.set(column, y);
-        }
-        tile.write(simd, out, &mut scratch.result);
-    }
+        },
+    );
 }
 
 /// The statistics of `n` rows from `first_row` on: at once if they are narrow, else one by one.
@@ -401,7 +381,7 @@ pub(crate) fn statistics_of_rows<S: Token, T: RowReal>(
     simd.vectorize(
         #[inline(always)]
         || {
-            if side_by_side::<T>(x, (first_row, n), columns) {
+            if together(n, columns) && side_by_side::<T>(x, (first_row, n), columns) {
                 for_each_group::<S, T>(
                     first_row..first_row + n,
                     columns,
@@ -412,6 +392,21 @@ pub(crate) fn statistics_of_rows<S: Token, T: RowReal>(
                             let statistics = Statistics::<S, T>::new::<false>(simd, tile);
                             statistics.write(simd, tile.first_row - first_row, batch);
                         }
+                    },
+                );
+            } else if together(n, columns) {
+                RowGroup::for_each(
+                    simd,
+                    x,
+                    first_row..first_row + n,
+                    columns,
+                    scratch,
+                    #[inline(always)]
+                    |group, _| {
+                        // SAFETY: nothing is written.
+                        let statistics =
+                            unsafe { group.statistics::<S>(simd, None, group.elements) };
+                        statistics.write(simd, group.first_row - first_row, batch);
                     },
                 );
             } else {

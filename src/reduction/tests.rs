@@ -262,7 +262,7 @@ fn check_values<T: Float>(bounds: [f64; 3]) {
 
 #[test]
 fn values_are_accurate_and_the_same_on_all_levels() {
-    check_values::<f32>([1.6, 0.8, 0.6]);
+    check_values::<f32>([1.6, 1.25, 0.6]);
     check_values::<f64>([2.0, 2.0, 1.5]);
 }
 

@@ -11,23 +11,24 @@ use fearless_simd::f32x4;
 use fearless_simd::prelude::*;
 use std::ops::Range;
 
-/// Elements of a row at most: from here on a row by itself is faster.
-const NARROW: usize = 112;
+/// Elements of a row at most: from here on a row by itself is faster than two transpositions.
+const NARROW: usize = 40;
 
-/// Whether the `rows` rows of `columns` elements from `first` on are better done at once.
+/// Whether `rows` rows of `columns` elements are done several at once. Rows longer than a block are summed block
+/// by block, which only the row kernel does.
+#[inline(always)]
+pub(crate) fn together(rows: usize, columns: usize) -> bool {
+    rows > 1 && (1..=BLOCK).contains(&columns)
+}
+
+/// Whether rows that are done together, of `columns` elements from `first` on, are better done in tiles.
 #[inline(always)]
 pub(crate) fn side_by_side<T: RowReal>(
     x: &Operand<'_>,
     (first, rows): (usize, usize),
     columns: usize,
 ) -> bool {
-    // Rows longer than a block are summed block by block, which only the row kernel does.
-    let bound = if rows < 16 || x.as_columns::<T>(first, 16, columns).is_none() {
-        NARROW
-    } else {
-        BLOCK
-    };
-    rows > 1 && (1..=bound).contains(&columns)
+    columns <= NARROW || (rows >= 16 && x.as_columns::<T>(first, 16, columns).is_some())
 }
 
 /// Tiles at once at most, and their elements: what is done to one has to wait for itself, less so for another.

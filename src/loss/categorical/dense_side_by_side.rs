@@ -17,7 +17,7 @@ use crate::reduction::row_probabilities::Scratch;
 use crate::reduction::row_statistics::{InverseTemperature, inverse_of_sum};
 use crate::reduction::row_sums::RowReal;
 use crate::reduction::rows_side_by_side::{Statistics, TOGETHER};
-use crate::reduction::tile::{Tile, next_in_lane, read_tile, read_tiles, side_by_side};
+use crate::reduction::tile::{Tile, next_in_lane, read_tile, read_tiles, side_by_side, together};
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
@@ -149,6 +149,7 @@ impl<S: Token> Pass<'_, S> {
                 .gradient
                 .as_ref()
                 .is_none_or(|out| settings.z_loss == 0.0 && in_place(out))
+            && together(n, self.classes)
             && side_by_side::<T>(&self.batch.y_pred, (first, n), self.classes)
     }
 

@@ -9,9 +9,8 @@ use crate::lanes::Token;
 use crate::loss::Refusal;
 use crate::reduction::batch_statistics::BatchStatistics;
 use crate::reduction::row_statistics::InverseTemperature;
-use crate::reduction::rows_side_by_side::{
-    Exception, scaled_softmax, side_by_side, statistics_of_rows,
-};
+use crate::reduction::rows_side_by_side::{statistics_of_rows, together};
+use crate::reduction::scaled_softmax::{Exception, scaled_softmax};
 
 impl<S: Token> Pass<'_, S> {
     /// Whether this batch is for [`Pass::side_by_side`]: all its samples count.
@@ -19,7 +18,7 @@ impl<S: Token> Pass<'_, S> {
         &self,
         worker: &Worker<T>,
         plan: &Plan<'_>,
-        (offset, first, n): (usize, usize, usize),
+        (offset, _, n): (usize, usize, usize),
     ) -> bool {
         let settings = &self.settings;
         settings.sparse
@@ -28,7 +27,7 @@ impl<S: Token> Pass<'_, S> {
             && settings.inverse_temperature == InverseTemperature::ONE
             && (settings.z_loss == 0.0 || plan.gradient.is_none())
             && plan.hessian.is_none()
-            && side_by_side::<T>(&self.batch.y_pred, (first, n), self.classes)
+            && together(n, self.classes)
             && worker.ids[offset..offset + n].iter().all(|&id| {
                 let inside = usize::try_from(id).is_ok_and(|class| class < self.classes);
                 inside && settings.ignore_class != Some(id)

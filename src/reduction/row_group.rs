@@ -1,0 +1,148 @@
+//! Some rows of middling length, each summed by itself; what is done once a row is done in lanes for all.
+//!
+//! In rows of a hundred elements the maximum's and the sum's last steps, the quotient and the logarithm take as
+//! long as the elements if each row waits for its own. So the exponentials of all rows of a group come first,
+//! then one quotient or logarithm for as many rows as there are lanes, then all results, while the group is in
+//! the first-level cache. Rows of few elements are better transposed: see [`super::rows_side_by_side`].
+
+use super::row_probabilities::Scratch;
+use super::row_statistics::{InverseTemperature, RowSums, add_blocks};
+use super::row_sums::RowReal;
+use super::rows_side_by_side::Statistics;
+use crate::driver::operand::{Operand, OperandMut};
+use crate::driver::rows::{Target, for_each_vector, reserve};
+use crate::lanes::Token;
+use fearless_simd::prelude::*;
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+/// Elements of a group: theirs and their results' are to stay in the first-level cache.
+const ELEMENTS: usize = 1 << 12;
+
+/// Lanes of a vector at most.
+const LANES: usize = 16;
+
+/// Rows that lie one after the other in memory, no more than there are lanes.
+pub(super) struct RowGroup<T> {
+    /// Their elements.
+    pub(super) elements: *const T,
+    pub(super) first_row: usize,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+}
+
+impl<T: RowReal> RowGroup<T> {
+    /// Call `f` with each group of the rows.
+    #[inline(always)]
+    pub(super) fn for_each<S: Token>(
+        simd: S,
+        x: &Operand<'_>,
+        rows: Range<usize>,
+        columns: usize,
+        scratch: &mut Scratch<T>,
+        mut f: impl FnMut(&Self, &mut Scratch<T>),
+    ) {
+        let size = (ELEMENTS / columns).clamp(4, T::Vector::<S>::LEN);
+        for first_row in rows.clone().step_by(size) {
+            let count = size.min(rows.end - first_row);
+            let (start, n) = (first_row * columns, count * columns);
+            let elements = if let Some(slice) = x.as_slice(start, n) {
+                slice.as_ptr()
+            } else {
+                let buffer = reserve(&mut scratch.x, n);
+                x.read(simd, start, buffer);
+                buffer.as_ptr()
+            };
+            let group = Self {
+                elements,
+                first_row,
+                rows: count,
+                columns,
+            };
+            f(&group, scratch);
+        }
+    }
+
+    /// The rows' statistics. Their exponentials, scaled, go to `target`, which may be the elements' place.
+    /// Meanwhile the place of so many results from `next` on is asked for from memory.
+    ///
+    /// # Safety
+    /// As many elements are writable at `target`, and no references to them live.
+    #[inline(always)]
+    pub(super) unsafe fn statistics<S: Token>(
+        &self,
+        simd: S,
+        target: Option<*mut T>,
+        next: *const T,
+    ) -> Statistics<S, T> {
+        // Those of rows that lack are never made.
+        let mut sums = [const { MaybeUninit::<RowSums<S, T>>::uninit() }; LANES];
+        for sums in &mut sums[..self.rows] {
+            sums.write(RowSums::new(simd, InverseTemperature::ONE));
+        }
+        // SAFETY: the first ones have been written; the group's elements are readable; the rest is promised by
+        // the caller.
+        unsafe {
+            let sums = std::slice::from_raw_parts_mut(sums.as_mut_ptr().cast(), self.rows);
+            add_blocks(simd, sums, (self.elements, next), self.columns, target);
+            Statistics::of_rows(simd, sums)
+        }
+    }
+
+    /// Where the results of the rows go.
+    #[inline(always)]
+    pub(super) fn target(&self, out: &OperandMut<'_>, buffer: &mut Vec<T>) -> Target<T> {
+        let n = self.rows * self.columns;
+        Target::new(out, self.first_row * self.columns, n, buffer)
+    }
+
+    /// Write what was buffered.
+    ///
+    /// # Safety
+    /// As for [`Target::finish`].
+    #[inline(always)]
+    pub(super) unsafe fn finish<S: Token>(&self, simd: S, target: Target<T>, out: &OperandMut<'_>) {
+        let n = self.rows * self.columns;
+        // SAFETY: promised by the caller.
+        unsafe { target.finish(simd, out, self.first_row * self.columns, n) };
+    }
+
+    /// Write `f` of the elements of the `i`-th row of `source` to that of `target`, both places of such a group.
+    ///
+    /// # Safety
+    /// They can be read and written, are the same or apart, and no references to them live.
+    #[inline(always)]
+    pub(super) unsafe fn map<S: Token>(
+        &self,
+        simd: S,
+        i: usize,
+        (source, target): (*const T, *mut T),
+        f: impl Fn(T::Vector<S>) -> T::Vector<S>,
+    ) {
+        let at = i * self.columns;
+        // SAFETY: promised by the caller.
+        unsafe {
+            for_each_vector(
+                simd,
+                [source.add(at)],
+                Some(target.add(at)),
+                self.columns,
+                T::default(),
+                #[inline(always)]
+                |[x], _| f(x),
+            );
+        }
+    }
+
+    /// Make the whole `i`-th row NaN.
+    ///
+    /// # Safety
+    /// As for [`RowGroup::map`].
+    #[inline(always)]
+    pub(super) unsafe fn fill_with_nan(&self, i: usize, target: *mut T) {
+        for column in 0..self.columns {
+            // SAFETY: promised by the caller.
+            unsafe { *target.add(i * self.columns + column) = T::nearest(f64::NAN) };
+        }
+    }
+}
