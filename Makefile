@@ -8,7 +8,7 @@ PEERS ?= torch scipy scikit-learn numexpr jax tensorflow-cpu "onnxruntime onnx" 
 PEER_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-arm test-python lint format wheel test-wheel clean
+.PHONY: help demo test test-rust test-arm test-scalar test-python lint format wheel test-wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,13 @@ test-arm: ## Rust tests on NEON, emulated; needs qemu-user and a cross compiler
 	@command -v qemu-aarch64 aarch64-linux-gnu-gcc >/dev/null || { echo "Missing. On Debian: apt install \
 	qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross; and: rustup target add aarch64-unknown-linux-gnu"; exit 1; }
 	cargo test --lib --target aarch64-unknown-linux-gnu
+
+# Not optimised at all, not even inlined: each operation on lanes is a call, or the compiler would take an hour.
+test-scalar: export CARGO_PROFILE_DEV_OPT_LEVEL = 0
+test-scalar: export CARGO_TARGET_DIR = target/scalar
+test-scalar: export RUSTFLAGS = -C no-prepopulate-passes
+test-scalar: ## The announced bits on the level of plain arrays, without a SIMD instruction
+	cargo test --lib --no-default-features --features scalar bits::
 
 test-python: build ## Python tests
 	$(BIN)/python -m pytest -n auto

@@ -19,8 +19,8 @@ pub enum Level {
     /// The 64-bit Arm baseline.
     #[cfg(target_arch = "aarch64")]
     Neon(fearless_simd::aarch64::Neon),
-    /// Plain arrays, for architectures that none of the others serves. Elsewhere only on request (feature
-    /// `scalar`): sixteen scalar operations for each vector one take the compiler minutes.
+    /// Plain arrays, for architectures that none of the others serves. Elsewhere only for tests (feature
+    /// `scalar`): sixteen scalar operations for each vector one, which take an optimising compiler an hour.
     #[cfg(any(
         feature = "scalar",
         not(any(target_arch = "x86_64", target_arch = "aarch64"))
@@ -44,7 +44,10 @@ impl Level {
     #[must_use]
     pub fn available() -> Vec<Self> {
         let mut levels = Vec::new();
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(all(
+            target_arch = "x86_64",
+            any(feature = "avx512", feature = "avx2", feature = "sse2")
+        ))]
         {
             let detected = Detected::new();
             #[cfg(feature = "avx512")]
