@@ -22,7 +22,7 @@ pub(super) fn log_softmax<S: Token, T: RowReal>(
     columns: usize,
     scratch: &mut Scratch<T>,
 ) {
-    if !side_by_side::<T>(x, (rows.start, rows.len()), columns) {
+    if !side_by_side::<S, T>(x, (rows.start, rows.len()), columns) {
         return log_softmax_by_rows(simd, (x, out), rows, columns, scratch);
     }
     let lanes = T::Vector::<S>::LEN;

@@ -295,7 +295,7 @@ pub(super) fn softmax<S: Token, T: RowReal>(
     columns: usize,
     scratch: &mut Scratch<T>,
 ) {
-    if !side_by_side::<T>(x, (rows.start, rows.len()), columns) {
+    if !side_by_side::<S, T>(x, (rows.start, rows.len()), columns) {
         return softmax_by_rows(simd, (x, out), rows, columns, scratch);
     }
     let nan = T::Vector::<S>::lit(simd, f64::NAN);
@@ -381,7 +381,7 @@ pub(crate) fn statistics_of_rows<S: Token, T: RowReal>(
     simd.vectorize(
         #[inline(always)]
         || {
-            if together(n, columns) && side_by_side::<T>(x, (first_row, n), columns) {
+            if together(n, columns) && side_by_side::<S, T>(x, (first_row, n), columns) {
                 for_each_group::<S, T>(
                     first_row..first_row + n,
                     columns,

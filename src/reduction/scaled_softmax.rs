@@ -38,7 +38,7 @@ pub(crate) fn scaled_softmax<S: Token, T: RowReal>(
     simd.vectorize(
         #[inline(always)]
         || {
-            if !side_by_side::<T>(x, (first_row, n), columns) {
+            if !side_by_side::<S, T>(x, (first_row, n), columns) {
                 let rows = first_row..first_row + n;
                 let chosen = (factors, exceptions);
                 let (place, state) = ((x, out), (scratch, all));

@@ -11,8 +11,9 @@ use fearless_simd::f32x4;
 use fearless_simd::prelude::*;
 use std::ops::Range;
 
-/// Elements of a row at most: from here on a row by itself is faster than two transpositions.
-const NARROW: usize = 40;
+/// Elements of a row at most, by [`Token::SHUFFLES_WHOLE`]: from here on a row by itself is faster than two
+/// transpositions.
+const NARROW: [usize; 2] = [24, 40];
 
 /// Whether `rows` rows of `columns` elements are done several at once. Rows longer than a block are summed block
 /// by block, which only the row kernel does.
@@ -23,12 +24,13 @@ pub(crate) fn together(rows: usize, columns: usize) -> bool {
 
 /// Whether rows that are done together, of `columns` elements from `first` on, are better done in tiles.
 #[inline(always)]
-pub(crate) fn side_by_side<T: RowReal>(
+pub(crate) fn side_by_side<S: Token, T: RowReal>(
     x: &Operand<'_>,
     (first, rows): (usize, usize),
     columns: usize,
 ) -> bool {
-    columns <= NARROW || (rows >= 16 && x.as_columns::<T>(first, 16, columns).is_some())
+    columns <= NARROW[usize::from(S::SHUFFLES_WHOLE)]
+        || (rows >= 16 && x.as_columns::<T>(first, 16, columns).is_some())
 }
 
 /// Tiles at once at most, and their elements: what is done to one has to wait for itself, less so for another.

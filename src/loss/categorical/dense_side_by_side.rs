@@ -4,7 +4,7 @@
 //! The results are those of the samples by themselves, to the bit: the sums over a row are those of `labels.rs`,
 //! lane after lane, and the gradient is that of `logits.rs` in its general form.
 
-use super::labels::{LabelSums, LaneSum, outside};
+use super::labels::{LANES, LabelSums, LaneSum, outside};
 use super::pass::{Pass, Plan, Summed, Worker};
 use super::pending::{Pending, Values};
 use crate::driver::elementwise::canonical_nan;
@@ -20,9 +20,6 @@ use crate::reduction::rows_side_by_side::{Statistics, TOGETHER};
 use crate::reduction::tile::{Tile, next_in_lane, read_tile, read_tiles, side_by_side, together};
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
-
-/// Lanes of the sums in `labels.rs`.
-const LANES: usize = 8;
 
 /// Labels beside a tile of logits, as they are or, of another type, as `f64`.
 enum LabelTile<T> {
@@ -150,7 +147,6 @@ impl<S: Token> Pass<'_, S> {
                 .as_ref()
                 .is_none_or(|out| settings.z_loss == 0.0 && in_place(out))
             && together(n, self.classes)
-            && side_by_side::<T>(&self.batch.y_pred, (first, n), self.classes)
     }
 
     /// Evaluate `n` samples from `first` on, the `offset`-th of the range; `None`, and nothing done, if they have
@@ -168,6 +164,12 @@ impl<S: Token> Pass<'_, S> {
             .any(|&weight| weight < 0.0)
         {
             return None;
+        }
+        if !side_by_side::<S, T>(&self.batch.y_pred, (first, n), classes) {
+            let wanted = plan.gradient.is_none();
+            return wanted
+                .then(|| self.dense_by_rows(worker, (first, n)))
+                .flatten();
         }
         let mut pending = Pending::default();
         let usual = simd.vectorize(

@@ -6,6 +6,7 @@ use super::Settings;
 use crate::driver::operand::Operand;
 use crate::driver::rows::{Row, for_each_vector, read_block};
 use crate::lanes::Token;
+use crate::lanes::transpose::transpose;
 use crate::loss::twofold::{Twofold, TwofoldLanes};
 use crate::loss::{Argument, Batch, Found, Refusal};
 use crate::math::log::log;
@@ -49,6 +50,20 @@ impl LabelSums {
     }
 }
 
+/// Lanes of the sums.
+pub(super) const LANES: usize = 8;
+
+/// The sum of what lanes have, folded in halves.
+#[inline(always)]
+pub(super) fn fold<S: Token>(mut parts: [TwofoldLanes<S>; LANES]) -> TwofoldLanes<S> {
+    for half in [4, 2, 1] {
+        for i in 0..half {
+            parts[i] = parts[i].plus(parts[i + half]);
+        }
+    }
+    parts[0]
+}
+
 /// A sum in lanes, which may `COMPENSATE` the errors of its additions.
 #[derive(Clone, Copy)]
 pub(super) struct LaneSum<S: Token, const COMPENSATE: bool> {
@@ -81,6 +96,27 @@ impl<S: Token, const COMPENSATE: bool> LaneSum<S, COMPENSATE> {
     pub(super) fn add_product(&mut self, a: f64x8<S>, b: f64x8<S>) {
         let (product, error) = two_product::<S, _>(a, b);
         self.add(product, error);
+    }
+
+    /// [`LaneSum::total`] of eight, one to a lane.
+    #[inline(always)]
+    pub(super) fn totals(simd: S, sums: &[Self; LANES]) -> TwofoldLanes<S> {
+        let (mut high, mut low) = (
+            [f64x8::splat(simd, 0.0); LANES],
+            [f64x8::splat(simd, 0.0); LANES],
+        );
+        for (i, sum) in sums.iter().enumerate() {
+            (high[i], low[i]) = (sum.sum, sum.error);
+        }
+        high = transpose(high);
+        if COMPENSATE {
+            low = transpose(low);
+        }
+        let mut parts = [TwofoldLanes::new(high[0], low[0]); LANES];
+        for i in 1..LANES {
+            parts[i] = TwofoldLanes::new(high[i], low[i]);
+        }
+        fold(parts)
     }
 
     /// The sum of each lane.

@@ -9,6 +9,7 @@
 //! `pass.rs` goes over the samples, whose labels and weights `samples.rs` reads; `logits.rs` and
 //! `probabilities.rs` evaluate a row, `labels.rs` sums it with dense labels.
 
+mod dense_rows;
 mod dense_side_by_side;
 mod labels;
 mod logits;

@@ -1,0 +1,153 @@
+//! Samples of many classes with dense labels, of the type of the logits: each by itself, their logarithms together.
+//!
+//! The sums are those of `labels.rs`, to the bit: of a vector of 16 `f32` the lower half is added before the upper,
+//! as if they were two vectors of eight. What is asked of labels, to be from 0 to 1, is asked in `f32`.
+
+use super::labels::{LANES, LabelSums, LaneSum};
+use super::pass::{Pass, Summed, Worker};
+use super::pending::{Pending, Values};
+use crate::driver::rows::load;
+use crate::lanes::{Lanes, Token, prefetch};
+use crate::loss::twofold::Twofold;
+use crate::reduction::row_sums::RowReal;
+use crate::reduction::rows_side_by_side::statistics_of_rows;
+use fearless_simd::f64x8;
+use fearless_simd::prelude::*;
+
+impl<S: Token> Pass<'_, S> {
+    /// Evaluate `n` samples from `first` on, without derivatives; `None`, and nothing done, if labels have another
+    /// type or place than logits, or samples something unusual to them: a refusal or an infinite logit.
+    pub(super) fn dense_by_rows<T: Summed>(
+        &self,
+        worker: &mut Worker<T>,
+        (first, n): (usize, usize),
+    ) -> Option<Values> {
+        let (simd, classes) = (self.simd, self.classes);
+        let (start, elements) = (first * classes, n * classes);
+        let logits = self.batch.y_pred.as_slice::<T>(start, elements)?;
+        let labels = self.batch.y_true.as_slice::<T>(start, elements)?;
+        let mut pending = Pending::default();
+        let (y_pred, scratch) = (&self.batch.y_pred, &mut worker.scratch);
+        let statistics = &mut pending.statistics;
+        statistics_of_rows(simd, y_pred, (first, n), classes, scratch, statistics);
+        if statistics.maximum[..n].contains(&f64::INFINITY) {
+            return None;
+        }
+        let eight = ROWS * classes;
+        let rows = labels.chunks(eight).zip(logits.chunks(eight));
+        for (sums, rows) in pending.sums.chunks_mut(ROWS).zip(rows) {
+            let usual = if self.batch.double {
+                sum_labels::<S, T, true>(simd, rows, classes, sums)
+            } else {
+                sum_labels::<S, T, false>(simd, rows, classes, sums)
+            };
+            if !usual {
+                return None;
+            }
+        }
+        worker.totals.count += n as u64;
+        Some(pending.values::<S, T>(simd, &self.settings, classes, n))
+    }
+}
+
+/// Rows whose lanes' sums are added up together: as many as there are lanes of `f64`.
+const ROWS: usize = 8;
+
+/// Make `sums` those of the labels of at most eight rows, and of their products with logits, unless a label is
+/// outside `[0, 1]`. A row has more elements than a vector has lanes.
+#[inline(never)]
+fn sum_labels<S: Token, T: RowReal, const COMPENSATE: bool>(
+    simd: S,
+    (labels, logits): (&[T], &[T]),
+    classes: usize,
+    sums: &mut [LabelSums],
+) -> bool {
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            assert!(classes >= T::Vector::<S>::LEN);
+            let zero = T::Vector::<S>::lit(simd, 0.0);
+            let none = LaneSum::<S, COMPENSATE>::zero(simd);
+            let (mut of_labels, mut of_products) = ([none; ROWS], [none; ROWS]);
+            // The largest label, and the largest of their opposites.
+            let mut range = [zero; 2];
+            let rows = labels
+                .chunks_exact(classes)
+                .zip(logits.chunks_exact(classes));
+            for (i, row) in rows.enumerate().take(ROWS) {
+                let of_row = (&mut of_labels[i], &mut of_products[i]);
+                sum_row::<S, T, COMPENSATE>(simd, row, of_row, &mut range);
+            }
+            let one = T::Vector::<S>::lit(simd, 1.0);
+            if (range[0].simd_gt(one) | range[1].simd_gt(zero)).any_true() {
+                return false;
+            }
+            let of_labels = LaneSum::totals(simd, &of_labels);
+            let of_products = LaneSum::totals(simd, &of_products);
+            for (i, sums) in sums.iter_mut().enumerate() {
+                sums.labels = Twofold {
+                    high: of_labels.high[i],
+                    low: of_labels.low[i],
+                };
+                sums.products = Twofold {
+                    high: of_products.high[i],
+                    low: of_products.low[i],
+                };
+            }
+            true
+        },
+    )
+}
+
+/// Add up a row's labels, and their products with logits.
+#[inline(always)]
+fn sum_row<S: Token, T: RowReal, const COMPENSATE: bool>(
+    simd: S,
+    (labels, logits): (&[T], &[T]),
+    (of_labels, of_products): (&mut LaneSum<S, COMPENSATE>, &mut LaneSum<S, COMPENSATE>),
+    range: &mut [T::Vector<S>; 2],
+) {
+    let (lanes, n) = (T::Vector::<S>::LEN, labels.len());
+    let zero = T::Vector::<S>::lit(simd, 0.0);
+    let zeros = f64x8::splat(simd, 0.0);
+    let [mut largest, mut opposite] = *range;
+    let (mut sum, mut products) = (*of_labels, *of_products);
+    let mut at = 0;
+    while at < n {
+        let whole = at + lanes <= n;
+        // What is left comes eight at a time, in the upper half of vectors that end with it; the last eight end
+        // with the row.
+        let end = if whole { at + lanes } else { n.min(at + LANES) };
+        // SAFETY: both rows have `n >= lanes` elements, and at least `lanes` before `end`.
+        let (y, z) = unsafe {
+            let (y, z) = (labels.as_ptr(), logits.as_ptr());
+            let first = end - lanes;
+            // The labels of the next rows; their logits are read before.
+            prefetch(y.wrapping_add(ROWS * n + first));
+            (
+                load::<S, T>(simd, y.add(first)),
+                load::<S, T>(simd, z.add(first)),
+            )
+        };
+        largest = largest.larger(y);
+        opposite = opposite.larger(-y);
+        let z = y.simd_eq(zero).select(zero, z);
+        let (y, z) = (T::widen(simd, y), T::widen(simd, z));
+        if whole {
+            for half in 0..T::HALVES {
+                sum.add(y[half], zeros);
+                products.add_product(y[half], z[half]);
+            }
+        } else {
+            let valid = 0xff << (LANES - (end - at)) & 0xff;
+            let valid = <f64x8<S> as SimdBase<S>>::Mask::from_bitmask(simd, valid);
+            let last = T::HALVES - 1;
+            let (y, z) = (valid.select(y[last], zeros), valid.select(z[last], zeros));
+            sum.add(y, zeros);
+            products.add_product(y, z);
+        }
+        at = end;
+    }
+    *range = [largest, opposite];
+    (*of_labels, *of_products) = (sum, products);
+}
