@@ -91,6 +91,10 @@ class Function:
     rotation: int = 0
     # Coefficients that are given, by interval; with any, b is 0.
     given: dict[int, list[float]] = field(default_factory=dict)
+    # The polynomial also serves for `a + target`, as `(b + c0) + r (1 + c1 + ...)`.
+    plus_argument: bool = False
+    # Numbers of a piece that its finalists are tried on.
+    fine_sample: int = FINE_SAMPLE
 
 
 def fit(r: Array, values: Array, unit: Array, fixed: list[float], degree: int) -> list[float]:
@@ -125,7 +129,13 @@ def round_in_turn(r: Array, values: Array, unit: Array, given: list[float], degr
 
 
 def expansion_points(
-    nodes: Array, values: Array, unit: Array, degree: int, centre: float, width: float
+    nodes: Array,
+    values: Array,
+    unit: Array,
+    degree: int,
+    centre: float,
+    width: float,
+    plus_argument: bool,
 ) -> list[float]:
     """Floats near the centre at which the first three Taylor coefficients are almost floats."""
     p = np.polynomial.Polynomial(fit(nodes - centre, values, unit, [], degree))
@@ -140,6 +150,11 @@ def expansion_points(
     for k in range(3):
         taylor = p.deriv(k)(b - centre) / (1, 1, 2)[k]
         cost += np.abs(taylor - f32(taylor)) * reach**k
+    if plus_argument:
+        constant = np.float64(f32(p(b - centre)))
+        total = b + constant
+        # As large against the result as the error of the constant itself is against its own.
+        cost += np.abs(total - f32(total)) * constant / total
     return list(b[np.argsort(cost)[:4]])
 
 
@@ -162,7 +177,7 @@ def fit_piece(function: Function, index: int) -> Piece:
         return piece
 
     def measured(piece: Piece) -> Piece:
-        piece.error = function.simulate(index, sample(FINE_SAMPLE), piece)
+        piece.error = function.simulate(index, sample(function.fine_sample), piece)
         return piece
 
     if given is not None:
@@ -171,7 +186,13 @@ def fit_piece(function: Function, index: int) -> Piece:
         b
         for position in POSITIONS
         for b in expansion_points(
-            nodes, values, unit, function.degree, low + position * (high - low), high - low
+            nodes,
+            values,
+            unit,
+            function.degree,
+            low + position * (high - low),
+            high - low,
+            function.plus_argument,
         )
     ]
     tried = sorted((attempt(b) for b in points), key=lambda piece: piece.error)
@@ -257,6 +278,35 @@ def sigmoid() -> Function:
         return max(worst(s, e / (1 + e)), worst(f32(1) - s, 1 / (1 + e)))
 
     return Function("sigmoid", uniform(1.0875), 6, lambda _: logistic, unit, simulate, 0, {0: [0.5, -0.25]})
+
+
+def softplus() -> Function:
+    """`f(a) = log(1 + e^-a)`: the result for negative x; for positive x it is `a + f`."""
+
+    def target(a: mp.mpf) -> mp.mpf:
+        return mp.log1p(mp.exp(-a))
+
+    def unit(_: int, a: Array) -> Array:
+        return ulp(np.log1p(np.exp(-a)))
+
+    def simulate(_: int, a: Array, piece: Piece) -> float:
+        r, b, c0 = a - f32(piece.b), f32(piece.b), f32(piece.c[0])
+        q = horner(piece, r)
+        exact = np.log1p(np.exp(-np.float64(a)))
+        above = fma(r, q + f32(1), c0 + b)
+        return max(worst(fma(r, q, c0), exact), worst(above, a + exact))
+
+    # From 8 on every number.
+    return Function(
+        "softplus",
+        uniform(1.0875),
+        6,
+        lambda _: target,
+        unit,
+        simulate,
+        plus_argument=True,
+        fine_sample=1_000_000,
+    )
 
 
 def silu() -> Function:
@@ -438,7 +488,7 @@ def gelu_tanh() -> Function:
     )
 
 
-FUNCTIONS = [tanh, sigmoid, silu, gelu, gelu_tanh]
+FUNCTIONS = [tanh, sigmoid, softplus, silu, gelu, gelu_tanh]
 
 
 EXPONENTIALS = {

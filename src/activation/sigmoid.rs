@@ -12,6 +12,7 @@ use crate::math::table;
 use crate::math::twofold::{
     divide, fast_two_sum, multiply, reciprocal, scale_rounded, two_product, two_sum,
 };
+use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
 /// `1 / (1 + e^-x)`.
@@ -214,17 +215,10 @@ fn tail_of_product_derivative<S: Token, V: Lanes<S>>(simd: S, dy: V, x: V, y: V)
 /// `log(1 + e^(beta x)) / beta`.
 pub struct Softplus;
 
-impl Activation<1> for Softplus {
-    const NAME: &'static str = "softplus";
-    const DOC: &'static str = "Smooth rectifier: ``log(1 + e**(beta * x)) / beta``.\n\n\
-        Dugas et al., Incorporating second-order functional knowledge for better option pricing, 2000.";
-    const PARAMETERS: [Parameter; 1] = [Parameter {
-        name: "beta",
-        default: Some(1.0),
-    }];
-
+impl Softplus {
+    /// The function in compensated arithmetic.
     #[inline(always)]
-    fn value<S: Token, V: Lanes<S>>(simd: S, x: V, [beta]: [V; 1]) -> V {
+    fn compensated<S: Token, V: Lanes<S>>(simd: S, x: V, beta: V) -> V {
         let zero = V::lit(simd, 0.0);
         let (z, z_low) = two_product(beta, x);
         let e = decay_low(simd, z, z_low);
@@ -250,6 +244,47 @@ impl Activation<1> for Softplus {
         let above = rectified + log.0;
         inside.select(y, z.simd_lt(-bound).select(below, above))
     }
+}
+
+impl Activation<1> for Softplus {
+    const NAME: &'static str = "softplus";
+    const DOC: &'static str = "Smooth rectifier: ``log(1 + e**(beta * x)) / beta``.\n\n\
+        Dugas et al., Incorporating second-order functional knowledge for better option pricing, 2000.";
+    const PARAMETERS: [Parameter; 1] = [Parameter {
+        name: "beta",
+        default: Some(1.0),
+    }];
+
+    #[inline(always)]
+    fn value<S: Token, V: Lanes<S>>(simd: S, x: V, [beta]: [V; 1]) -> V {
+        if V::PRECISION == 53 {
+            return Self::compensated(simd, x, beta);
+        }
+        let standard = x.by_precision(
+            #[inline(always)]
+            |x| table::softplus(simd, x),
+            #[inline(always)]
+            |x| x,
+        );
+        let is_standard = beta.simd_eq(V::lit(simd, 1.0));
+        if is_standard.all_true() {
+            return standard;
+        }
+        is_standard.select(standard, Self::compensated(simd, x, beta))
+    }
+
+    /// For a `beta` of 1, which the driver looks for.
+    const COMMON: Option<f32> = Some(table::SOFTPLUS_COMMON);
+
+    #[inline(always)]
+    fn value_common<S: Token, V: Lanes<S>>(simd: S, x: V, [_]: [V; 1]) -> V {
+        x.by_precision(
+            #[inline(always)]
+            |x| table::softplus_common(simd, x),
+            #[inline(always)]
+            |x| x,
+        )
+    }
 
     #[inline(always)]
     fn backward<S: Token, V: Lanes<S>>(simd: S, dy: V, x: V, [beta]: [V; 1]) -> V {
@@ -269,7 +304,24 @@ impl Activation<0> for LogSigmoid {
 
     #[inline(always)]
     fn value<S: Token, V: Lanes<S>>(simd: S, x: V, []: [V; 0]) -> V {
-        -Softplus::value(simd, -x, [V::lit(simd, 1.0)])
+        -(-x).by_precision(
+            #[inline(always)]
+            |x| table::softplus(simd, x),
+            #[inline(always)]
+            |x| Softplus::compensated(simd, x, f64x8::splat(simd, 1.0)),
+        )
+    }
+
+    const COMMON: Option<f32> = Some(table::SOFTPLUS_COMMON);
+
+    #[inline(always)]
+    fn value_common<S: Token, V: Lanes<S>>(simd: S, x: V, []: [V; 0]) -> V {
+        -(-x).by_precision(
+            #[inline(always)]
+            |x| table::softplus_common(simd, x),
+            #[inline(always)]
+            |x| x,
+        )
     }
 
     #[inline(always)]

@@ -51,6 +51,9 @@ pub trait Function {
     /// everywhere, by absolute value.
     const COMMON: Option<f32> = None;
 
+    /// What all further operands must be there: the value of a parameter that has a form of its own.
+    const COMMON_PARAMETER: f64 = 1.0;
+
     /// The same bits as `apply`, faster, for common operands. Never NaN.
     #[inline(always)]
     fn apply_common<S: Token, V: Lanes<S>>(simd: S, operand: impl Fn(usize) -> V) -> V {
@@ -221,7 +224,18 @@ impl<F: Function, T: Real> Pass<'_, F, T> {
                         self.load(simd, inputs[0], i)
                     },
                 );
-                if all_below(simd, bound, first) {
+                let common = all_below(simd, bound, first)
+                    && (1..F::INPUTS).all(
+                        #[inline(always)]
+                        |k| {
+                            let values = block().map(
+                                #[inline(always)]
+                                |i| self.load(simd, inputs[k], i),
+                            );
+                            all_equal(simd, F::COMMON_PARAMETER, values)
+                        },
+                    );
+                if common {
                     for i in block() {
                         let y = F::apply_common(
                             simd,
@@ -289,13 +303,28 @@ fn prefetch_ahead<F: Function, T>(inputs: &[*const T; MAX_INPUTS], i: usize) {
 
 /// Whether all numbers are below the bound by absolute value, and none is NaN.
 #[inline(always)]
-fn all_below<S: Token, V: Lanes<S>>(simd: S, bound: f64, numbers: impl Iterator<Item = V>) -> bool {
+pub fn all_below<S: Token, V: Lanes<S>>(
+    simd: S,
+    bound: f64,
+    numbers: impl Iterator<Item = V>,
+) -> bool {
     // The order of the bits is that of the numbers, NaN the greatest.
     let mut greatest = V::bits(simd, 0);
     for x in numbers {
         greatest = greatest.max(x.abs().to_bits());
     }
     greatest.simd_lt(V::lit(simd, bound).to_bits()).all_true()
+}
+
+/// Whether all numbers are this one.
+#[inline(always)]
+fn all_equal<S: Token, V: Lanes<S>>(simd: S, value: f64, numbers: impl Iterator<Item = V>) -> bool {
+    let value = V::lit(simd, value).to_bits();
+    let mut difference = V::bits(simd, 0);
+    for x in numbers {
+        difference |= x.to_bits() ^ value;
+    }
+    difference.simd_eq(V::bits(simd, 0)).all_true()
 }
 
 /// NaN as the positive quiet NaN without payload: which of two NaNs survives an addition, and the sign

@@ -49,6 +49,14 @@ pub trait Lanes<S: Token>: SimdFloat<S> {
         double: impl FnOnce(f64x8<S>) -> f64x8<S>,
     ) -> Self;
 
+    /// The same of two vectors.
+    fn both_by_precision(
+        self,
+        other: Self,
+        single: impl FnOnce(f32x16<S>, f32x16<S>) -> f32x16<S>,
+        double: impl FnOnce(f64x8<S>, f64x8<S>) -> f64x8<S>,
+    ) -> Self;
+
     /// Store past the caches where the level can; see [`Line`].
     fn stream(self, target: &mut Line);
 }
@@ -83,6 +91,16 @@ impl<S: Token> Lanes<S> for f32x16<S> {
         _double: impl FnOnce(f64x8<S>) -> f64x8<S>,
     ) -> Self {
         single(self)
+    }
+
+    #[inline(always)]
+    fn both_by_precision(
+        self,
+        other: Self,
+        single: impl FnOnce(f32x16<S>, f32x16<S>) -> f32x16<S>,
+        _double: impl FnOnce(f64x8<S>, f64x8<S>) -> f64x8<S>,
+    ) -> Self {
+        single(self, other)
     }
 
     #[inline(always)]
@@ -121,6 +139,16 @@ impl<S: Token> Lanes<S> for f64x8<S> {
         double: impl FnOnce(f64x8<S>) -> f64x8<S>,
     ) -> Self {
         double(self)
+    }
+
+    #[inline(always)]
+    fn both_by_precision(
+        self,
+        other: Self,
+        _single: impl FnOnce(f32x16<S>, f32x16<S>) -> f32x16<S>,
+        double: impl FnOnce(f64x8<S>, f64x8<S>) -> f64x8<S>,
+    ) -> Self {
+        double(self, other)
     }
 
     #[inline(always)]

@@ -5,7 +5,8 @@
 //!
 //! `-a log sigmoid(x) - b log sigmoid(-x) = (a + b) log(1 + e^-|x|) + |x| (b if x > 0 else a)`
 //!
-//! is a sum of terms that are not negative, with one exponential and one logarithm in all. `a` and `b`
+//! is a sum of terms that are not negative, with one exponential and one logarithm in all; of `f32` with labels as
+//! they are it comes out of a table, at most 1 ULP off for hard labels and 2.5 for soft ones. `a` and `b`
 //! are the weights of the two outcomes: `a = pos_weight y'`, `b = 1 - y'`, `y' = (1 - s) y + s / 2`.
 
 use super::{
@@ -16,6 +17,7 @@ use crate::lanes::{Lanes, Token};
 use crate::math::exp::{exp, parts_bound};
 use crate::math::log::{log, log1p, log1p_parts};
 use crate::math::logistic::{decay, reciprocal_of_one_plus};
+use crate::math::table;
 use crate::math::twofold::{fast_two_sum, multiply, multiply_rounded, two_product, two_sum};
 use fearless_simd::prelude::*;
 
@@ -174,12 +176,10 @@ impl AdjustedLabels {
 #[derive(Clone, Copy)]
 pub(super) struct FromLogits<L>(pub(super) L);
 
-impl<L: LabelWeights> Formula for FromLogits<L> {
-    const IN_DOUBLE: bool = !L::PLAIN;
-    const PARAMETER: bool = !L::PLAIN;
-
+impl<L: LabelWeights> FromLogits<L> {
+    /// The value in compensated arithmetic.
     #[inline(always)]
-    fn value<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
+    fn compensated<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
         let zero = V::lit(simd, 0.0);
         let Outcomes { positive, negative } = self.0.outcomes(simd, at);
         let x = at.y_pred;
@@ -215,19 +215,77 @@ impl<L: LabelWeights> Formula for FromLogits<L> {
         regular.select(value, precise.is_finite().select(precise, limit))
     }
 
+    /// `a` and `b`, rounded.
+    #[inline(always)]
+    fn weights<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> (V, V) {
+        let outcomes = self.0.outcomes(simd, at);
+        if L::PLAIN {
+            // As they are.
+            (outcomes.positive.0, outcomes.negative.0)
+        } else {
+            rounded(outcomes)
+        }
+    }
+
+    /// For plain labels, which need no low parts: the weight of the outcome that `y_pred` speaks against.
+    #[inline(always)]
+    fn plain_share<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
+        let (a, b) = self.weights(simd, at);
+        at.y_pred.simd_gt(V::lit(simd, 0.0)).select(b, a)
+    }
+
+    #[inline(always)]
+    fn slope<S: Token, V: Lanes<S>, const IS_NEAR: bool>(self, simd: S, at: Element<V>) -> V {
+        let (a, b) = self.weights(simd, at);
+        let (to_positive, to_negative) = sigmoids::<S, V, IS_NEAR>(simd, at.y_pred);
+        b.fma(to_positive, -(a * to_negative))
+    }
+}
+
+/// Where the forms by pieces hold, by the size of the logit.
+const NEAR: f32 = {
+    assert!(table::SIGMOID_COMMON == table::SOFTPLUS_COMMON);
+    table::SIGMOID_COMMON
+};
+
+impl<L: LabelWeights> Formula for FromLogits<L> {
+    const IN_DOUBLE: bool = !L::PLAIN;
+    const PARAMETER: bool = !L::PLAIN;
+
+    #[inline(always)]
+    fn value<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
+        if V::PRECISION == 24 {
+            let share = self.plain_share(simd, at);
+            softplus_and_share::<S, V, false>(simd, at.y_pred, share)
+        } else {
+            self.compensated(simd, at)
+        }
+    }
+
+    const NEAR: Option<f32> = if L::PLAIN { Some(NEAR) } else { None };
+
+    #[inline(always)]
+    fn near_value<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
+        let share = self.plain_share(simd, at);
+        softplus_and_share::<S, V, true>(simd, at.y_pred, share)
+    }
+
     /// `b sigmoid(x) - a sigmoid(-x)`: one term for hard labels.
     #[inline(always)]
     fn gradient<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
-        let (a, b) = rounded(self.0.outcomes(simd, at));
-        let (to_positive, to_negative) = sigmoids(simd, at.y_pred);
-        b.fma(to_positive, -(a * to_negative))
+        self.slope::<S, V, false>(simd, at)
+    }
+
+    #[inline(always)]
+    fn near_gradient<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
+        self.slope::<S, V, true>(simd, at)
     }
 
     /// `(a + b) p (1 - p)`.
     #[inline(always)]
     fn hessian<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
-        let (a, b) = rounded(self.0.outcomes(simd, at));
-        let (to_positive, to_negative) = sigmoids(simd, at.y_pred);
+        let (a, b) = self.weights(simd, at);
+        let (to_positive, to_negative) = sigmoids::<S, V, false>(simd, at.y_pred);
         (a + b) * (to_positive * to_negative)
     }
 }
@@ -239,17 +297,52 @@ fn rounded<S: Token, V: Lanes<S>>(outcomes: Outcomes<V>) -> (V, V) {
     (positive.0 + positive.1, negative.0 + negative.1)
 }
 
-/// `(sigmoid(x), sigmoid(-x))`, each rounded once.
+/// `log(1 + e^-|x|) + share |x|`, for `f32` lanes.
 #[inline(always)]
-fn sigmoids<S: Token, V: Lanes<S>>(simd: S, x: V) -> (V, V) {
-    let e = decay(simd, x);
-    let q = reciprocal_of_one_plus(simd, e);
-    let near_one = q.0 + q.1;
-    let mut small = multiply_rounded(e, q);
-    let far = x.abs().simd_gt(parts_bound::<S, V>(simd));
-    if far.any_true() {
-        small = far.select(exp(simd, -x.abs()), small);
-    }
+fn softplus_and_share<S: Token, V: Lanes<S>, const IS_NEAR: bool>(simd: S, x: V, share: V) -> V {
+    x.both_by_precision(
+        share,
+        #[inline(always)]
+        |x, share| {
+            if IS_NEAR {
+                table::softplus_and_share_common(simd, x, share)
+            } else {
+                table::softplus_and_share(simd, x, share)
+            }
+        },
+        #[inline(always)]
+        |x, _| x,
+    )
+}
+
+/// `(sigmoid(x), sigmoid(-x))`, each rounded once; in `f32` by pieces.
+#[inline(always)]
+fn sigmoids<S: Token, V: Lanes<S>, const IS_NEAR: bool>(simd: S, x: V) -> (V, V) {
+    let size = x.abs();
+    let (near_one, small) = if V::PRECISION == 24 {
+        let small = size.by_precision(
+            #[inline(always)]
+            |a| {
+                if IS_NEAR {
+                    table::sigmoid_of_negative_common(simd, a)
+                } else {
+                    table::sigmoid_of_negative(simd, a)
+                }
+            },
+            #[inline(always)]
+            |a| a,
+        );
+        (V::lit(simd, 1.0) - small, small)
+    } else {
+        let e = decay(simd, x);
+        let q = reciprocal_of_one_plus(simd, e);
+        let mut small = multiply_rounded(e, q);
+        let far = size.simd_gt(parts_bound::<S, V>(simd));
+        if far.any_true() {
+            small = far.select(exp(simd, -size), small);
+        }
+        (q.0 + q.1, small)
+    };
     let positive = x.simd_gt(V::lit(simd, 0.0));
     (
         positive.select(near_one, small),

@@ -14,8 +14,8 @@ use super::Loss;
 use super::call::{Batch, Labels, LossError, Request};
 use super::options::{OptionError, Options};
 use super::reduction::Totals;
-use crate::driver::elementwise::canonical_nan;
-use crate::dtype::Real;
+use crate::driver::elementwise::{all_below, canonical_nan};
+use crate::dtype::{Dtype, Real};
 use crate::lanes::{Lanes, Token, prefetch};
 use crate::level::{Level, OnLevel};
 use crate::reduction::exact::{Assumed, ExactSum, Window};
@@ -110,6 +110,22 @@ pub trait Formula: Copy + Send + Sync + 'static {
     #[inline(always)]
     fn value_of_common<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
         self.value(simd, at)
+    }
+
+    /// Where `near_value` and `near_gradient` may stand for `value` and `gradient`: in blocks of `f32` whose
+    /// predictions are below this everywhere, by absolute value. For formulas without parameter.
+    const NEAR: Option<f32> = None;
+
+    /// The same bits as `value`, faster, for predictions that are near.
+    #[inline(always)]
+    fn near_value<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
+        self.value(simd, at)
+    }
+
+    /// The same bits as `gradient`, faster, for predictions that are near.
+    #[inline(always)]
+    fn near_gradient<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
+        self.gradient(simd, at)
     }
 
     /// Its derivative with respect to `y_pred`.
@@ -319,19 +335,28 @@ fn evaluate<S: Token, F: Formula, T: Real>(formula: F, simd: S, block: Block<'_,
             } = block;
             let inputs = (y_true, y_pred, parameter, target);
             match results {
-                Results::Value(value) => on_lanes::<S, F, T, 1>(
+                Results::Value(value) => by_distance::<S, F, T, 1>(
                     simd,
                     inputs,
                     [value],
                     #[inline(always)]
                     |at| [formula.value(simd, at)],
+                    #[inline(always)]
+                    |at| [formula.near_value(simd, at)],
                 ),
-                Results::ValueAndGradient(value, gradient) => on_lanes::<S, F, T, 2>(
+                Results::ValueAndGradient(value, gradient) => by_distance::<S, F, T, 2>(
                     simd,
                     inputs,
                     [value, gradient],
                     #[inline(always)]
                     |at| [formula.value(simd, at), formula.gradient(simd, at)],
+                    #[inline(always)]
+                    |at| {
+                        [
+                            formula.near_value(simd, at),
+                            formula.near_gradient(simd, at),
+                        ]
+                    },
                 ),
                 Results::GradientAndHessian(gradient, hessian) => on_lanes::<S, F, T, 2>(
                     simd,
@@ -345,11 +370,50 @@ fn evaluate<S: Token, F: Formula, T: Real>(formula: F, simd: S, block: Block<'_,
     );
 }
 
+/// The operands of a block, and where its derivatives will be written to.
+type Inputs<'a, T> = (&'a [T], &'a [T], &'a [T], *const T);
+
+/// Elements that are looked at before they are computed, where a formula has a near form.
+const NEAR_BLOCK: usize = 128;
+
+/// Apply `near` in blocks whose predictions all are, and `function` elsewhere.
+#[inline(always)]
+fn by_distance<S: Token, F: Formula, T: Real, const OUTPUTS: usize>(
+    simd: S,
+    inputs: Inputs<'_, T>,
+    mut outputs: [&mut [T]; OUTPUTS],
+    function: impl Fn(Element<T::Vector<S>>) -> [T::Vector<S>; OUTPUTS] + Copy,
+    near: impl Fn(Element<T::Vector<S>>) -> [T::Vector<S>; OUTPUTS] + Copy,
+) {
+    // A constant, so that the other branch is not even compiled.
+    if const { F::NEAR.is_none() || !matches!(T::DTYPE, Dtype::Float32) } {
+        return on_lanes::<S, F, T, OUTPUTS>(simd, inputs, outputs, function);
+    }
+    let (y_true, y_pred, _, target) = inputs;
+    let bound = f64::from(F::NEAR.unwrap_or(0.0));
+    let blocks = y_true.chunks(NEAR_BLOCK).zip(y_pred.chunks(NEAR_BLOCK));
+    for (i, (y_true, y_pred)) in blocks.enumerate() {
+        let start = i * NEAR_BLOCK;
+        let outputs = outputs.each_mut().map(|output| &mut output[start..]);
+        let inputs = (y_true, y_pred, &y_true[..0], target.wrapping_add(start));
+        let predictions = y_pred.chunks(T::Vector::<S>::LEN).map(
+            #[inline(always)]
+            |lanes| load_lanes::<S, T>(simd, lanes),
+        );
+        // Copies: what a reference to a closure is called by is not inlined, and so compiled for the baseline CPU.
+        if all_below(simd, bound, predictions) {
+            on_lanes::<S, F, T, OUTPUTS>(simd, inputs, outputs, near);
+        } else {
+            on_lanes::<S, F, T, OUTPUTS>(simd, inputs, outputs, function);
+        }
+    }
+}
+
 /// Apply `function` vector by vector; the last one is filled up with zeros.
 #[inline(always)]
 fn on_lanes<S: Token, F: Formula, T: Real, const OUTPUTS: usize>(
     simd: S,
-    (y_true, y_pred, parameter, target): (&[T], &[T], &[T], *const T),
+    (y_true, y_pred, parameter, target): Inputs<'_, T>,
     outputs: [&mut [T]; OUTPUTS],
     function: impl Fn(Element<T::Vector<S>>) -> [T::Vector<S>; OUTPUTS],
 ) {

@@ -115,6 +115,17 @@ pub(super) const NATURAL: Exponential = Exponential {
     slope: [-1.0, 0.5000163, -0.1666701],
 };
 
+/// `e - fraction e^2`, `e = e^-a = t (1 + g)`, where the second term is at most 6.5e-7 of the first.
+#[inline(always)]
+pub(super) fn decay_less_square<S: Token>(simd: S, a: f32x16<S>, fraction: f32) -> f32x16<S> {
+    // From 104 on it rounds to 0.
+    let a = simd.at_most_f32(a, splat(simd, 105.0));
+    let (t, g) = NATURAL.parts(simd, a, None);
+    // In so small a correction t may stand for e.
+    let g = t.fma(splat(simd, -fraction * UNSCALE), g);
+    t.fma(g, t) * splat(simd, UNSCALE)
+}
+
 /// `2^-64 y` for `y <= 0` whose result is at most 2^-126, rounded to nearest, without making the CPU
 /// compute a subnormal number, which may take it 150 cycles.
 #[inline(always)]

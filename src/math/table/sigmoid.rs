@@ -1,6 +1,6 @@
 //! The logistic function in `f32`.
 
-use super::exponential::{NATURAL, UNSCALE};
+use super::exponential::decay_less_square;
 use super::{MAGIC, Piecewise, splat};
 use crate::lanes::{Lanes, Token};
 use fearless_simd::f32x16;
@@ -14,25 +14,32 @@ pub const SIGMOID_COMMON: f32 = 14.25;
 pub fn sigmoid<S: Token>(simd: S, x: f32x16<S>) -> f32x16<S> {
     simd.outline(
         #[inline(always)]
-        move || {
-            let a = x.abs();
-            let bound = splat(simd, SIGMOID_COMMON);
-            let s = of_negative(simd, simd.at_most_f32(a, bound));
-            let s = a.simd_ge(bound).select(tail(simd, a), s);
-            from_negative(simd, x, s)
-        },
+        move || from_negative(simd, x, sigmoid_of_negative(simd, x.abs())),
     )
 }
 
 /// [`sigmoid`] where every lane's `|x|` is below [`SIGMOID_COMMON`].
 #[inline(always)]
 pub fn sigmoid_common<S: Token>(simd: S, x: f32x16<S>) -> f32x16<S> {
-    from_negative(simd, x, of_negative(simd, x.abs()))
+    from_negative(simd, x, sigmoid_of_negative_common(simd, x.abs()))
 }
 
-/// `1 / (1 + e^a)` by pieces.
+/// `1 / (1 + e^a)`, for every `a` that is not negative.
 #[inline(always)]
-fn of_negative<S: Token>(simd: S, a: f32x16<S>) -> f32x16<S> {
+pub fn sigmoid_of_negative<S: Token>(simd: S, a: f32x16<S>) -> f32x16<S> {
+    simd.outline(
+        #[inline(always)]
+        move || {
+            let bound = splat(simd, SIGMOID_COMMON);
+            let s = sigmoid_of_negative_common(simd, simd.at_most_f32(a, bound));
+            a.simd_ge(bound).select(tail(simd, a), s)
+        },
+    )
+}
+
+/// [`sigmoid_of_negative`] where every lane's `a` is below [`SIGMOID_COMMON`]: by pieces.
+#[inline(always)]
+pub fn sigmoid_of_negative_common<S: Token>(simd: S, a: f32x16<S>) -> f32x16<S> {
     let piece = a
         .fma(splat(simd, PIECES_PER_UNIT), splat(simd, MAGIC))
         .to_bits();
@@ -47,19 +54,13 @@ fn from_negative<S: Token>(simd: S, x: f32x16<S>, s: f32x16<S>) -> f32x16<S> {
     x.simd_ge(zero).select(splat(simd, 1.0) - s, s)
 }
 
-/// `1 / (1 + e^a)` from 14.25 on: `e - e^2` with `e = e^-a = t (1 + g)`.
+/// `1 / (1 + e^a)` from 14.25 on: `e - e^2`.
 #[inline(always)]
 fn tail<S: Token>(simd: S, a: f32x16<S>) -> f32x16<S> {
-    // From 104 on it rounds to 0.
-    let a = simd.at_most_f32(a, splat(simd, 105.0));
-    let (t, g) = NATURAL.parts(simd, a, None);
-    let unscale = splat(simd, UNSCALE);
-    // In a correction of at most 6.5e-7, t may stand for e.
-    let g = t.fma(-unscale, g);
-    t.fma(g, t) * unscale
+    decay_less_square(simd, a, 1.0)
 }
 
-const PIECES_PER_UNIT: f32 = 1.0875;
+pub(super) const PIECES_PER_UNIT: f32 = 1.0875;
 
 /// Largest error in ULP, in a sample of each piece:
 /// 0.0000 to 0.4598: 0.801

@@ -1,8 +1,10 @@
 //! What the sampled and exhaustive accuracy tests of the activations may miss: the ends of the pieces,
 //! the two forms against each other, the look-up itself; on every level.
 
-use super::{EXP_COMMON, GELU_COMMON, GELU_TANH_COMMON, SIGMOID_COMMON, SILU_COMMON};
-use super::{exp, exp_common, silu, silu_common, tanh};
+use super::{
+    EXP_COMMON, GELU_COMMON, GELU_TANH_COMMON, SIGMOID_COMMON, SILU_COMMON, SOFTPLUS_COMMON,
+};
+use super::{exp, exp_common, silu, silu_common, softplus, softplus_common, tanh};
 use super::{gelu, gelu_common, gelu_tanh, gelu_tanh_common, sigmoid, sigmoid_common};
 use crate::activation::ACTIVATIONS;
 use crate::driver::elementwise::{Stores, canonical_nan};
@@ -35,6 +37,8 @@ kernels! {
     SigmoidCommon: sigmoid_common,
     Silu: silu,
     SiluCommon: silu_common,
+    Softplus: softplus,
+    SoftplusCommon: softplus_common,
     Gelu: gelu,
     GeluCommon: gelu_common,
     GeluTanh: gelu_tanh,
@@ -122,6 +126,7 @@ fn pieces_meet_within_an_ulp() {
     check::<Tanh>(core_math::tanh);
     check::<Sigmoid>(|x| times_logistic(1.0, x));
     check::<Silu>(|x| times_logistic(x, x));
+    check::<Softplus>(|x| x.max(0.0) + core_math::log1p(core_math::exp(-x.abs())));
     check::<Gelu>(|x| x / 2.0 * core_math::erfc(-x * std::f64::consts::FRAC_1_SQRT_2));
     check::<GeluTanh>(|x| {
         let sqrt_two_over_pi = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
@@ -149,6 +154,7 @@ fn common_forms_are_the_general_ones() {
     agree::<Exp, ExpCommon>(EXP_COMMON);
     agree::<Sigmoid, SigmoidCommon>(SIGMOID_COMMON);
     agree::<Silu, SiluCommon>(SILU_COMMON);
+    agree::<Softplus, SoftplusCommon>(SOFTPLUS_COMMON);
     agree::<Gelu, GeluCommon>(GELU_COMMON);
     agree::<GeluTanh, GeluTanhCommon>(GELU_TANH_COMMON);
 }
@@ -165,7 +171,15 @@ fn blocks_of_either_form_in_place() {
             _ => f32::from(i % 97) / 9.0 - 5.0,
         })
         .collect();
-    for name in ["exp", "tanh", "sigmoid", "silu", "gelu", "gelu_tanh"] {
+    for name in [
+        "exp",
+        "tanh",
+        "sigmoid",
+        "silu",
+        "log_sigmoid",
+        "gelu",
+        "gelu_tanh",
+    ] {
         let activation = ACTIVATIONS.iter().find(|a| a.name == name).unwrap();
         for level in Level::available() {
             let one_by_one: Vec<u32> = x
