@@ -19,6 +19,9 @@ use std::ops::Range;
 const GRAIN: usize = 1 << 15;
 const PARALLEL_FROM: usize = 1 << 16;
 
+/// Rows of no more than a block that a thread takes at a time, at least: as many as are computed together.
+const GROUP: usize = 64;
+
 /// The lanes that count in a vector; `None` means all.
 pub(crate) type Valid<S, T> = Option<<<T as Real>::Vector<S> as SimdBase<S>>::Mask>;
 
@@ -294,6 +297,7 @@ pub(crate) fn for_each_row_range<State: Send>(
         work(&mut state, 0..rows);
         return Ok(vec![state]);
     }
-    let grain = (GRAIN / columns.max(1)).max(1);
+    let least = if columns <= BLOCK { GROUP } else { 1 };
+    let grain = (GRAIN / columns.max(1)).max(least);
     parallel(rows, grain, keep_going, init, work)
 }

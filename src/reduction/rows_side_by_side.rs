@@ -14,7 +14,7 @@ use super::row_group::RowGroup;
 use super::row_probabilities::{SMALL_FACTOR, Scratch};
 use super::row_statistics::{RowStatistics, RowSums, inverse_of_sum};
 use super::row_sums::{RowReal, Sums};
-use super::tile::{TILES, Tile, for_each_group, next_in_lane, read_tiles};
+use super::tile::{TILES, Tile, for_each_group, next_in_lane, read_tiles, write_tiles};
 pub(crate) use super::tile::{side_by_side, together};
 use crate::driver::operand::{Operand, OperandMut};
 use crate::driver::rows::Row;
@@ -300,6 +300,7 @@ pub(super) fn softmax<S: Token, T: RowReal>(
     }
     let nan = T::Vector::<S>::lit(simd, f64::NAN);
     for_each_group::<S, T>(
+        x,
         rows,
         columns,
         #[inline(always)]
@@ -316,8 +317,8 @@ pub(super) fn softmax<S: Token, T: RowReal>(
                     let y = factors.apply(tile.get(simd, column));
                     tile.set(column, bad.select(nan, y));
                 }
-                tile.write(simd, out, &mut scratch.result);
             }
+            write_tiles(simd, &tiles[..count], out, &mut scratch.result);
         },
     );
 }
@@ -383,6 +384,7 @@ pub(crate) fn statistics_of_rows<S: Token, T: RowReal>(
         || {
             if together(n, columns) && side_by_side::<S, T>(x, (first_row, n), columns) {
                 for_each_group::<S, T>(
+                    x,
                     first_row..first_row + n,
                     columns,
                     #[inline(always)]
