@@ -8,8 +8,8 @@
 
 use super::channel_maps::Map;
 use super::channel_sums::{Mean, Means, Terms};
-use super::channels::{Channels, Operands, View};
-use super::sixteen::Sixteen;
+use super::channels::{Channels, View};
+use super::sixteen::{Operands, Sixteen};
 use super::sums::{canonical, divide, is_narrow};
 use crate::driver::elementwise::canonical_nan;
 use crate::driver::floating_point::FloatingPointGuard;
@@ -17,6 +17,7 @@ use crate::driver::operand::{Operand, OperandMut};
 use crate::driver::threads::Interrupted;
 use crate::dtype::Dtype;
 use crate::lanes::{Lanes, Token};
+use crate::level::OnLevel;
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 use std::ops::Range;
@@ -83,14 +84,6 @@ impl Statistics {
         }
     }
 
-    /// Those of channels after those of others.
-    fn append(&mut self, mut next: Self) {
-        self.mean.append(&mut next.mean);
-        self.mean_low.append(&mut next.mean_low);
-        self.variance.append(&mut next.variance);
-        self.near.append(&mut next.near);
-    }
-
     /// Those of some channels.
     fn part(&self, channels: Range<usize>) -> Self {
         Self {
@@ -110,15 +103,22 @@ impl Statistics {
         keep_going: &dyn Fn() -> bool,
     ) -> Result<Self, Interrupted> {
         let n = view.of.samples as f64;
-        let means = sums.into_iter().map(|(high, low)| divide(high, low, n));
-        let (mut high, low): (Vec<_>, Vec<_>) = means.unzip();
-        let mut near = vec![false; high.len()];
-        let mut variance = vec![f64::NAN; high.len()];
-        for (c, (sum, rest)) in squares.into_iter().enumerate() {
-            let (square, rest) = divide(sum, rest, n);
-            variance[c] = (square - high[c] * high[c]) + rest;
-            near[c] = square <= f64::from(1 << CANCELLED) * variance[c];
-        }
+        let channels = sums.len();
+        let [mut high, mut low, mut variance] = [0.0, 0.0, f64::NAN].map(|of| vec![of; channels]);
+        let mut near = vec![false; channels];
+        view.of.level.dispatch(OnLanes(
+            #[inline(always)]
+            || {
+                for (c, (sum, rest)) in sums.into_iter().enumerate() {
+                    (high[c], low[c]) = divide(sum, rest, n);
+                }
+                for (c, (sum, rest)) in squares.into_iter().enumerate() {
+                    let (square, rest) = divide(sum, rest, n);
+                    variance[c] = (square - high[c] * high[c]) + rest;
+                    near[c] = square <= f64::from(1 << CANCELLED) * variance[c];
+                }
+            },
+        ));
         if near.contains(&false) {
             let means = Means {
                 high: &high,
@@ -162,6 +162,20 @@ impl Statistics {
             let part = |(part, near): (&f64, &bool)| if *near { 0.0 } else { *part };
             parts.iter().zip(&self.near).map(part).collect()
         })
+    }
+}
+
+/// A loop over channels, compiled for the level: the fused operations of a division are calls elsewhere.
+struct OnLanes<F>(F);
+
+impl<F: FnOnce()> OnLevel for OnLanes<F> {
+    type Output = ();
+
+    fn run<S: Token>(self, simd: S) {
+        simd.vectorize(
+            #[inline(always)]
+            || (self.0)(),
+        );
     }
 }
 
@@ -321,8 +335,16 @@ fn all_finite(coefficients: &[&[f64]]) -> bool {
         .all(|value| value.is_finite())
 }
 
+/// The parameters of some channels, given for each channel or once for all.
+fn of_channels(values: &[f64], channels: Range<usize>) -> Vec<f64> {
+    match values {
+        [one] => vec![*one; channels.len()],
+        all => all[channels].to_vec(),
+    }
+}
+
 /// `gamma * (x - mean) / sqrt(variance + epsilon) + beta`, channel by channel, to `out`, which is exactly
-/// `x` or does not overlap it. Without `statistics` those of `x` itself are taken. The statistics come back.
+/// `x` or does not overlap it. Without `statistics` those of `x` itself are taken. Mean and variance come back.
 ///
 /// # Errors
 /// [`Interrupted`] when `keep_going` said no.
@@ -334,7 +356,7 @@ pub fn normalise(
     epsilon: f64,
     out: &OperandMut<'_>,
     keep_going: &dyn Fn() -> bool,
-) -> Result<Statistics, Interrupted> {
+) -> Result<(Vec<f64>, Vec<f64>), Interrupted> {
     let _environment = FloatingPointGuard::new();
     let write = match (is_narrow(x.dtype()), out.dtype()) {
         (true, Dtype::Float32) => write::<f32, f32>,
@@ -345,21 +367,20 @@ pub fn normalise(
         let _environment = FloatingPointGuard::new();
         let channels = view.channels.clone();
         let given = statistics.map(|all| all.part(channels.clone()));
-        let parameters = (&gamma[channels.clone()], &beta[channels]);
-        write(view, x, given, parameters, epsilon, out, keep_going)
+        let gamma = of_channels(gamma, channels.clone());
+        let parameters = (&gamma[..], of_channels(beta, channels));
+        let own = write(view, x, given, parameters, epsilon, out, keep_going)?;
+        Ok((own.mean, own.variance))
     })?;
-    let mut all = Statistics::default();
-    for part in parts {
-        all.append(part);
-    }
-    Ok(all)
+    let (means, variances): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+    Ok((means.concat(), variances.concat()))
 }
 
 fn write<T: Sixteen, O: Sixteen>(
     view: &View,
     x: &Operand<'_>,
     given: Option<Statistics>,
-    (gamma, beta): (&[f64], &[f64]),
+    (gamma, beta): (&[f64], Vec<f64>),
     epsilon: f64,
     out: &OperandMut<'_>,
     keep_going: &dyn Fn() -> bool,
@@ -370,7 +391,7 @@ fn write<T: Sixteen, O: Sixteen>(
         None => Statistics::of_view::<T>(view, operands, keep_going)?,
     };
     let factor = product(&statistics.scale(epsilon), gamma);
-    let mut summand = beta.to_vec();
+    let mut summand = beta;
     for (c, summand) in summand.iter_mut().enumerate() {
         if statistics.near[c] {
             *summand -= statistics.mean[c] * factor[c];
@@ -414,8 +435,8 @@ pub fn gradient(
         let _environment = FloatingPointGuard::new();
         let channels = view.channels.clone();
         let given = statistics.map(|all| all.part(channels.clone()));
-        let gamma = &gamma[channels];
-        of(view, operands, given, gamma, epsilon, out, keep_going)
+        let gamma = of_channels(gamma, channels);
+        of(view, operands, given, &gamma, epsilon, out, keep_going)
     })?;
     let (gamma, beta): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
     Ok((gamma.concat(), beta.concat()))

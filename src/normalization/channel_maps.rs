@@ -3,17 +3,23 @@
 //! Where the channels of a sample lie side by side, coefficients are repeated for as many samples as make whole
 //! vectors, so that the array is worked through as it lies in memory.
 
-use super::channels::{Buffers, Channels, LONG, Operands, SEGMENT, View};
-use super::sixteen::{Aligned, LANES, Pair, Sixteen};
+use super::channels::{Buffers, Channels, LONG, SEGMENT, View};
+use super::sixteen::{Aligned, LANES, Operands, Pair, Sixteen, is_streamed};
 use crate::driver::operand::OperandMut;
 use crate::driver::rows::{Target, read_block};
 use crate::driver::threads::Interrupted;
-use crate::lanes::Token;
+use crate::lanes::{LINE, Token, fence_streamed, prefetch};
 use crate::level::OnLevel;
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 use std::marker::PhantomData;
 use std::ops::Range;
+
+/// Samples of a piece of work, of many channels each.
+const SAMPLES: usize = 64;
+
+/// Elements by which memory is asked for what will be read.
+const AHEAD: usize = 512;
 
 /// What is written for an element.
 pub(super) trait Map<const N: usize>: Sync {
@@ -41,12 +47,16 @@ impl View {
         }
         // As many samples as are whole vectors and make a segment; or one of many channels.
         let whole = LANES >> channels.trailing_zeros().min(LANES.trailing_zeros());
-        let together = match last {
-            true if self.of.is_wide() => 1,
-            true => whole * (SEGMENT / (whole * channels)).max(1),
-            false => 0,
+        let (together, ring) = if !last {
+            (0, 0)
+        } else if self.of.is_wide() {
+            (SAMPLES, 1)
+        } else {
+            let samples = whole * (SEGMENT / (whole * channels)).max(1);
+            (samples, samples)
         };
-        let rings = (coefficients.each_ref()).map(|values| Aligned::of(&values.repeat(together)));
+        let rings = (coefficients.each_ref()).map(|values| Aligned::of(&values.repeat(ring)));
+        let streamed = is_streamed::<O>(operands, out);
         let work = |buffers: &mut Buffers<T, O>, samples: Range<usize>, channels: Range<usize>| {
             self.of.level.dispatch(MapPiece::<N, T, O, M> {
                 view: self,
@@ -57,6 +67,7 @@ impl View {
                 buffers,
                 samples,
                 channels,
+                streamed,
                 map: PhantomData,
             });
         };
@@ -90,6 +101,7 @@ struct MapPiece<'a, const N: usize, T, O, M> {
     buffers: &'a mut Buffers<T, O>,
     samples: Range<usize>,
     channels: Range<usize>,
+    streamed: bool,
     map: PhantomData<M>,
 }
 
@@ -119,19 +131,30 @@ impl<const N: usize, T: Sixteen, O: Sixteen, M: Map<N>> OnLevel for MapPiece<'_,
             }
             return;
         }
-        let position = self.samples.start * of.channels + part.start;
-        let elements = self.samples.len() * part.len();
-        let rings = self.rings.each_ref().map(|ring| ring.as_slice().as_ptr());
-        for start in (0..elements).step_by(SEGMENT) {
-            let rings = rings.map(|ring| ring.wrapping_add(start));
-            self.write(
-                simd,
-                position + start,
-                SEGMENT.min(elements - start),
-                #[inline(always)]
-                // SAFETY: a ring has whole vectors.
-                move |at| rings.map(|ring| unsafe { f64::load(simd, ring.add(at)) }),
-            );
+        let all_rings = self.rings.each_ref().map(|ring| ring.as_slice().as_ptr());
+        // Of many channels sample by sample, with those of each once in the ring.
+        let (lines, elements) = if of.is_wide() {
+            (self.samples.clone(), part.len())
+        } else {
+            let first = self.samples.start;
+            (first..first + 1, self.samples.len() * part.len())
+        };
+        for line in lines {
+            let position = line * of.channels + part.start;
+            for start in (0..elements).step_by(SEGMENT) {
+                let rings = all_rings.map(|ring| ring.wrapping_add(start));
+                self.write(
+                    simd,
+                    position + start,
+                    SEGMENT.min(elements - start),
+                    #[inline(always)]
+                    // SAFETY: a ring has whole vectors.
+                    move |at| rings.map(|ring| unsafe { f64::load(simd, ring.add(at)) }),
+                );
+            }
+        }
+        if self.streamed {
+            fence_streamed();
         }
     }
 }
@@ -163,30 +186,40 @@ impl<const N: usize, T: Sixteen, O: Sixteen, M: Map<N>> MapPiece<'_, N, T, O, M>
         };
         let target = Target::new(self.out, position, n, &mut self.buffers.out);
         let out = target.pointer;
+        let streamed = self.streamed && n >= 2 * LANES;
+        // What is read next: of these channels, or of those of the next part.
+        let ahead = if self.view.alone {
+            self.view.channels.len()
+        } else {
+            AHEAD
+        };
         simd.vectorize(
             #[inline(always)]
             move || {
-                let zero = [f64x8::splat(simd, 0.0); 2];
+                let sixteen = |at: usize, streamed: bool| Block {
+                    x: x.wrapping_add(at),
+                    dy: dy.wrapping_add(at),
+                    out: out.wrapping_add(at),
+                    ahead,
+                    streamed,
+                };
                 let mut at = 0;
+                if streamed {
+                    // Whole lines begin with these; what is not in place may be written twice.
+                    at = out.align_offset(LINE).min(LANES);
+                    // SAFETY: elements of the block.
+                    unsafe { sixteen(0, false).map::<S, N, M>(simd, coefficients(0)) };
+                }
                 while at + LANES <= n {
                     // SAFETY: elements of the block.
-                    unsafe {
-                        let x = if M::VALUE {
-                            T::load(simd, x.add(at))
-                        } else {
-                            zero
-                        };
-                        let dy = if M::GRADIENT {
-                            T::load(simd, dy.add(at))
-                        } else {
-                            zero
-                        };
-                        let of = coefficients(at);
-                        O::store(map_both::<S, N, M>(x, dy, of), out.add(at));
-                    }
+                    unsafe { sixteen(at, streamed).map::<S, N, M>(simd, coefficients(at)) };
                     at += LANES;
                 }
-                if at < n {
+                if streamed {
+                    let last = n - LANES;
+                    // SAFETY: elements of the block.
+                    unsafe { sixteen(last, false).map::<S, N, M>(simd, coefficients(last)) };
+                } else if at < n {
                     // SAFETY: elements of the block.
                     unsafe {
                         let x = T::load_first(simd, x.add(at), n - at);
@@ -199,6 +232,37 @@ impl<const N: usize, T: Sixteen, O: Sixteen, M: Map<N>> MapPiece<'_, N, T, O, M>
         );
         // SAFETY: all elements have been written; threads have different ones.
         unsafe { target.finish(simd, self.out, position, n) };
+    }
+}
+
+/// Sixteen elements, and where their results go.
+struct Block<T, O> {
+    x: *const T,
+    dy: *const T,
+    out: *mut O,
+    ahead: usize,
+    streamed: bool,
+}
+
+impl<T: Sixteen, O: Sixteen> Block<T, O> {
+    /// # Safety
+    /// What is mapped is readable, and `out` writable without references to it.
+    #[inline(always)]
+    unsafe fn map<S: Token, const N: usize, M: Map<N>>(self, simd: S, of: [Pair<S>; N]) {
+        let mut operands = [[f64x8::splat(simd, 0.0); 2]; 2];
+        // SAFETY: promised by the caller.
+        unsafe {
+            if M::VALUE {
+                prefetch(self.x.wrapping_add(self.ahead));
+                operands[0] = T::load(simd, self.x);
+            }
+            if M::GRADIENT {
+                prefetch(self.dy.wrapping_add(self.ahead));
+                operands[1] = T::load(simd, self.dy);
+            }
+            let y = map_both::<S, N, M>(operands[0], operands[1], of);
+            O::put(y, self.out, self.streamed);
+        }
     }
 }
 

@@ -3,15 +3,18 @@
 //! They are taken in sixteen lanes: sample `i` of a chunk is in lane `i % 16`. Where the samples of a channel lie
 //! side by side, the lanes are those of vectors. Where the channels of a sample do, the sums of sixteen samples'
 //! channels form a ring, as long as sixteen samples, to which the array is added as it lies in memory, whatever
-//! the number of channels; of many channels, sample by sample. All add the same terms in the same order.
+//! the number of channels. Of many channels, thirty-two at a time are summed lane by lane in registers: their ring
+//! would be larger than the array itself where samples are few. All add the same terms in the same order.
 
-use super::channels::{Buffers, LONG, Operands, SEGMENT, View};
-use super::sixteen::{Aligned, LANES, Sixteen, Sum, add_products, first};
+use super::channels::{Buffers, LONG, SEGMENT, View};
+use super::sixteen::{Aligned, LANES, Operands, Sixteen, Sum, add_products, first};
 use super::sums::{add, normalise};
-use crate::driver::rows::read_block;
+use crate::driver::operand::Operand;
+use crate::driver::rows::{read_block, reserve};
 use crate::driver::threads::Interrupted;
-use crate::lanes::Token;
+use crate::lanes::{Token, prefetch};
 use crate::level::OnLevel;
+use crate::math::twofold::two_sum;
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 use std::marker::PhantomData;
@@ -19,6 +22,13 @@ use std::ops::Range;
 
 /// Samples that are summed without carrying errors along.
 const SHORT: usize = 1024;
+
+/// Channels of many that are summed at a time: two lines of `f32`, and no more sums than there are registers.
+const BESIDE: usize = 2 * LANES;
+
+/// Elements by which memory is asked for what will be read: the channels after the next ones. Rows of many channels
+/// are pages apart, where a CPU guesses nothing.
+const AHEAD: usize = 2 * BESIDE;
 
 /// What deviations are taken from: a mean in two parts.
 #[derive(Clone, Copy)]
@@ -153,7 +163,11 @@ impl<const N: usize, T: Sixteen, Of: Terms<N>> OnLevel for SumPiece<'_, N, T, Of
     fn run<S: Token>(mut self, simd: S) -> Vec<f64> {
         let width = self.channels.len();
         let mut totals = vec![0.0; 2 * N * width];
-        if self.view.of.last {
+        if self.view.of.is_wide() && self.view.of.last {
+            for samples in short(self.samples.clone()) {
+                self.beside(simd, samples, &mut totals);
+            }
+        } else if self.view.of.last {
             for samples in short(self.samples.clone()) {
                 self.along_memory(simd, samples, &mut totals);
             }
@@ -243,77 +257,48 @@ impl<const N: usize, T: Sixteen, Of: Terms<N>> SumPiece<'_, N, T, Of> {
         }
     }
 
-    /// Sum samples whose channels lie side by side: as a ring of sixteen samples, or sample by sample.
+    /// Sum samples whose channels lie side by side: as a ring of sixteen samples.
     #[inline(always)]
     fn along_memory<S: Token>(&mut self, simd: S, samples: Range<usize>, totals: &mut [f64]) {
         let (all, width) = (self.view.of.channels, self.channels.len());
-        let is_wide = self.view.of.is_wide();
-        // A sample of a ring, with room for whole vectors.
-        let sample = if is_wide {
-            width.next_multiple_of(LANES)
-        } else {
-            width
-        };
-        let ring = LANES * sample;
+        let ring = LANES * width;
         let len = N * ring * if T::EXACT { 2 } else { 1 };
         let mut buffer = std::mem::take(&mut self.buffers.sums);
         let sums = buffer.reserve(len);
         buffer.as_mut_slice()[..len].fill(0.0);
-        let first = if is_wide { self.channels.start } else { 0 };
-        let column = self.view.channels.start + first;
-        let means = self
-            .rings
-            .each_ref()
-            .map(|ring| ring.as_slice().as_ptr().wrapping_add(first));
-        if is_wide {
-            // Lane by lane: the sums of one stay in the first-level cache.
-            for lane in 0..LANES {
-                let sums = sums.wrapping_add(lane * sample);
-                for row in samples.clone().skip(lane).step_by(LANES) {
-                    let (x, dy) = self.read(simd, row * all + column, width);
-                    simd.vectorize(
-                        #[inline(always)]
-                        // SAFETY: elements of the block, and sums of a part of the ring.
-                        move || unsafe {
-                            add_to_ring::<S, T, N, Of>(simd, (x, dy, width), means, (sums, ring));
-                        },
-                    );
-                }
-            }
+        let means = self.rings.each_ref().map(|ring| ring.as_slice().as_ptr());
+        // Part by part of a long ring, so that its sums stay in the first-level cache; some short ones at a time.
+        let end = samples.end * all;
+        let together = if ring > SEGMENT {
+            SEGMENT
         } else {
-            // Part by part of a long ring, for the same reason; some short ones at a time.
-            let end = samples.end * all;
-            let together = if ring > SEGMENT {
-                SEGMENT
+            SEGMENT / ring * ring
+        };
+        for part in (0..ring).step_by(together) {
+            let n = together.min(if ring > SEGMENT {
+                ring - part
             } else {
-                SEGMENT / ring * ring
-            };
-            for part in (0..ring).step_by(together) {
-                let n = together.min(if ring > SEGMENT {
-                    ring - part
-                } else {
-                    together
-                });
-                let means = means.map(|mean| mean.wrapping_add(part));
-                let sums = sums.wrapping_add(part);
-                let starts = (samples.start * all + part..end).step_by(ring.max(together));
-                for start in starts {
-                    let n = n.min(end - start);
-                    let (x, dy) = self.read(simd, start, n);
-                    simd.vectorize(
-                        #[inline(always)]
-                        move || {
-                            for from in (0..n).step_by(ring) {
-                                let n = ring.min(n - from);
-                                // SAFETY: elements of the block.
-                                unsafe {
-                                    let from = (x.add(from), dy.add(from), n);
-                                    add_to_ring::<S, T, N, Of>(simd, from, means, (sums, ring));
-                                }
+                together
+            });
+            let means = means.map(|mean| mean.wrapping_add(part));
+            let sums = sums.wrapping_add(part);
+            let starts = (samples.start * all + part..end).step_by(ring.max(together));
+            for start in starts {
+                let n = n.min(end - start);
+                let (x, dy) = self.read(simd, start, n);
+                simd.vectorize(
+                    #[inline(always)]
+                    move || {
+                        for from in (0..n).step_by(ring) {
+                            let n = ring.min(n - from);
+                            // SAFETY: elements of the block.
+                            unsafe {
+                                let from = (x.add(from), dy.add(from), n);
+                                add_to_ring::<S, T, N, Of>(simd, from, means, (sums, ring));
                             }
-                        },
-                    );
-                }
+                        }
+                    },
+                );
             }
         }
         simd.vectorize(
@@ -338,6 +323,191 @@ impl<const N: usize, T: Sixteen, Of: Terms<N>> SumPiece<'_, N, T, Of> {
             },
         );
         self.buffers.sums = buffer;
+    }
+}
+
+impl<const N: usize, T: Sixteen, Of: Terms<N>> SumPiece<'_, N, T, Of> {
+    /// Sum samples of many channels, some of these at a time.
+    #[inline(always)]
+    fn beside<S: Token>(&mut self, simd: S, samples: Range<usize>, totals: &mut [f64]) {
+        let (all, width) = (self.view.of.channels, self.channels.len());
+        let count = samples.len();
+        let position = samples.start * all + self.view.channels.start + self.channels.start;
+        let (from, stride) = self.grid(simd, position, count);
+        let means = (self.rings.each_ref())
+            .map(|ring| ring.as_slice().as_ptr().wrapping_add(self.channels.start));
+        let (high, low) = totals.split_at_mut(N * width);
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                for first in (0..width).step_by(BESIDE) {
+                    let n = BESIDE.min(width - first);
+                    let from = (from.0.wrapping_add(first), from.1.wrapping_add(first));
+                    let grid = Grid {
+                        from,
+                        stride,
+                        count,
+                    };
+                    let means = means.map(|mean| mean.wrapping_add(first));
+                    // SAFETY: elements and means of these channels.
+                    let sums: [Sum<S, 4>; N] = unsafe {
+                        if n == BESIDE {
+                            grid.sums::<S, N, Of, true>(simd, means, n)
+                        } else {
+                            grid.sums::<S, N, Of, false>(simd, means, n)
+                        }
+                    };
+                    for (j, sums) in sums.iter().enumerate() {
+                        for k in 0..n.div_ceil(8) {
+                            let slot = j * width + first + 8 * k;
+                            if !T::EXACT && n == BESIDE {
+                                let term = sums.vector(k);
+                                let (high, low) = (&mut high[slot..], &mut low[slot..]);
+                                let sum = f64x8::from_slice(simd, &high[..8]);
+                                let errors = f64x8::from_slice(simd, &low[..8]);
+                                let (sum, lost) = two_sum(sum, term);
+                                sum.store_slice(&mut high[..8]);
+                                (errors + lost).store_slice(&mut low[..8]);
+                                continue;
+                            }
+                            let [sums, errors] = sums.lanes(k);
+                            let lanes = sums.into_iter().zip(errors).take(n - 8 * k);
+                            let slots = high[slot..].iter_mut().zip(&mut low[slot..]);
+                            for ((sum, error), (high, low)) in lanes.zip(slots) {
+                                let (sum, error) = if T::EXACT {
+                                    normalise(sum, error)
+                                } else {
+                                    (sum, 0.0)
+                                };
+                                add(high, low, sum);
+                                *low += error;
+                            }
+                        }
+                    }
+                }
+            },
+        );
+    }
+
+    /// The channels of `count` samples from a position on, and elements from a sample to the next: in place, or
+    /// through buffers.
+    #[inline(always)]
+    fn grid<S: Token>(
+        &mut self,
+        simd: S,
+        position: usize,
+        count: usize,
+    ) -> ((*const T, *const T), usize) {
+        let (all, width) = (self.view.of.channels, self.channels.len());
+        let Operands { x, dy } = self.operands;
+        let dy = dy.filter(|_| Of::GRADIENT);
+        let n = count.saturating_sub(1) * all + width;
+        let in_place = |of: &Operand<'_>| of.as_slice::<T>(position, n).map(<[T]>::as_ptr);
+        match (in_place(x), dy.map(in_place)) {
+            (Some(x), None) => return ((x, x), all),
+            (Some(x), Some(Some(dy))) => return ((x, dy), all),
+            _ => {}
+        }
+        let read = |of: &Operand<'_>, buffer: &mut Vec<T>| {
+            let buffer = reserve(buffer, count * width);
+            for (row, slots) in buffer.chunks_exact_mut(width).enumerate() {
+                of.read(simd, position + row * all, slots);
+            }
+            buffer.as_ptr()
+        };
+        let x = read(x, &mut self.buffers.x);
+        let dy = dy.map_or(x, |dy| read(dy, &mut self.buffers.dy));
+        ((x, dy), width)
+    }
+}
+
+/// Some channels of samples: the elements of the first, and how many elements it is to the next one's.
+struct Grid<T> {
+    from: (*const T, *const T),
+    stride: usize,
+    count: usize,
+}
+
+impl<T: Sixteen> Grid<T> {
+    /// Sums of the first `n` channels, [`BESIDE`] if `WHOLE`.
+    ///
+    /// The lanes take turns in the order in which halves are added, so that only four partial sums wait.
+    ///
+    /// # Safety
+    /// All elements are readable, and the means of whole vectors, where there are any.
+    #[inline(always)]
+    unsafe fn sums<S: Token, const N: usize, Of: Terms<N>, const WHOLE: bool>(
+        &self,
+        simd: S,
+        means: [*const f64; 2],
+        n: usize,
+    ) -> [Sum<S, 4>; N] {
+        let of = |half: usize| {
+            if WHOLE {
+                LANES
+            } else {
+                n.saturating_sub(half * LANES).min(LANES)
+            }
+        };
+        let zero = f64x8::splat(simd, 0.0);
+        let none = Mean {
+            high: zero,
+            low: zero,
+        };
+        let mut mean = [[none; 2]; 2];
+        if Of::MEAN {
+            for (half, mean) in mean.iter_mut().enumerate() {
+                if of(half) > 0 {
+                    // SAFETY: promised by the caller.
+                    let [high, low] = unsafe {
+                        [
+                            f64::load(simd, means[0].add(half * LANES)),
+                            f64::load(simd, means[1].add(half * LANES)),
+                        ]
+                    };
+                    for k in 0..2 {
+                        mean[k] = Mean {
+                            high: high[k],
+                            low: low[k],
+                        };
+                    }
+                }
+            }
+        }
+        let mut waiting = [[Sum::new(simd); N]; LANES.trailing_zeros() as usize];
+        let mut sums = [Sum::new(simd); N];
+        for turn in 0..LANES {
+            let lane = turn.reverse_bits() >> (usize::BITS - LANES.trailing_zeros());
+            sums = [Sum::new(simd); N];
+            for sample in (lane..self.count).step_by(LANES) {
+                for (half, mean) in mean.into_iter().enumerate() {
+                    let at = sample * self.stride + half * LANES;
+                    prefetch(self.from.0.wrapping_add(at + AHEAD));
+                    if Of::GRADIENT {
+                        prefetch(self.from.1.wrapping_add(at + AHEAD));
+                    }
+                    // SAFETY: promised by the caller.
+                    let terms =
+                        unsafe { terms_at::<S, T, N, Of>(simd, self.from, at, of(half), mean) };
+                    for (sum, [(a, b), (c, d)]) in sums.iter_mut().zip(terms) {
+                        sum.add_product::<T>(2 * half, a, b);
+                        sum.add_product::<T>(2 * half + 1, c, d);
+                    }
+                }
+            }
+            let complete = turn.trailing_ones() as usize;
+            for waiting in &waiting[..complete] {
+                for (sums, waiting) in sums.iter_mut().zip(waiting) {
+                    sums.add_to::<T>(waiting);
+                }
+            }
+            if let Some(waiting) = waiting.get_mut(complete) {
+                for (waiting, sums) in waiting.iter_mut().zip(&sums) {
+                    waiting.set::<T>(sums);
+                }
+            }
+        }
+        sums
     }
 }
 

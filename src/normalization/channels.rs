@@ -6,7 +6,6 @@
 //! chunks, whose length is a matter of the number of samples alone, are added in order.
 
 use super::sixteen::Aligned;
-use crate::driver::operand::Operand;
 use crate::driver::rows::for_each_row_range;
 use crate::driver::threads::{Interrupted, num_threads};
 use crate::level::Level;
@@ -20,8 +19,9 @@ const CHUNKS: usize = 8;
 const TILE: usize = 32;
 
 /// Where the channels of a sample lie side by side, how many of them are a piece of work, if there are more than
-/// twice as many.
+/// twice as many; and how many are worked through at most before the next pass over them.
 const WIDE: usize = 256;
+const WIDEST: usize = 1024;
 
 /// Elements that lie side by side from which on it is better to read them in place.
 pub(super) const LONG: usize = 128;
@@ -51,7 +51,7 @@ pub(super) struct View {
     pub(super) of: Channels,
     pub(super) channels: Range<usize>,
     /// Whether this thread does all of it.
-    alone: bool,
+    pub(super) alone: bool,
 }
 
 impl Channels {
@@ -71,10 +71,11 @@ impl Channels {
         keep_going: &dyn Fn() -> bool,
         work: impl Fn(&View, &dyn Fn() -> bool) -> Result<Part, Interrupted> + Sync,
     ) -> Result<Vec<Part>, Interrupted> {
+        let width = (CACHED / self.samples.max(1)).max(1);
         let width = if self.last {
-            WIDE
+            width.clamp(WIDE, WIDEST).next_multiple_of(WIDE)
         } else {
-            (CACHED / self.samples.max(1)).max(1)
+            width
         };
         let parts = self.channels.div_ceil(width);
         let are_small = width * self.samples <= 2 * CACHED && (self.is_wide() || !self.last);
@@ -108,13 +109,6 @@ impl Channels {
             .next_multiple_of(CHUNK)
             .max(CHUNK)
     }
-}
-
-/// The operands of a sum or a map.
-#[derive(Clone, Copy)]
-pub(super) struct Operands<'a> {
-    pub(super) x: &'a Operand<'a>,
-    pub(super) dy: Option<&'a Operand<'a>>,
 }
 
 impl View {

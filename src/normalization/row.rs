@@ -6,10 +6,12 @@
 //! result is a second pass over a row that is in cache. What binds both for `f32` is arithmetic: some ten
 //! instructions for eight elements, two thirds of them conversions.
 
-use super::sixteen::{Aligned, Pair, Sixteen, Sum, for_each_sixteen, load_last, multiply_add};
+use super::sixteen::{
+    Aligned, LANES, Pair, Sixteen, Sum, for_each_sixteen, load_last, multiply_add,
+};
 use super::sums::divide;
 use crate::driver::elementwise::canonical_nan;
-use crate::lanes::{Lanes, Token};
+use crate::lanes::{LINE, Lanes, Token, prefetch};
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
@@ -19,25 +21,99 @@ pub(super) struct Parameters {
     pub(super) centred: bool,
     pub(super) epsilon: f64,
     pub(super) one_over_columns: f64,
-    /// A factor and a summand for each column.
-    pub(super) gamma: Aligned,
-    pub(super) beta: Aligned,
+    /// A factor and a summand for each column, or for all.
+    pub(super) gamma: Coefficients,
+    pub(super) beta: Coefficients,
     /// Whether they are all finite.
     pub(super) finite: bool,
 }
 
 impl Parameters {
-    pub(super) fn new(gamma: &[f64], beta: &[f64], centred: bool, epsilon: f64) -> Self {
+    pub(super) fn new(
+        columns: usize,
+        [gamma, beta]: [&[f64]; 2],
+        centred: bool,
+        epsilon: f64,
+    ) -> Self {
         Self {
-            columns: gamma.len(),
+            columns,
             centred,
             epsilon,
-            one_over_columns: 1.0 / gamma.len() as f64,
-            gamma: Aligned::of(gamma),
-            beta: Aligned::of(beta),
+            one_over_columns: 1.0 / columns as f64,
+            gamma: Coefficients::new(gamma),
+            beta: Coefficients::new(beta),
             finite: gamma.iter().chain(beta).all(|value| value.is_finite()),
         }
     }
+}
+
+/// A number for each column, or one for all, which of long rows saves reading more than the row itself.
+pub(super) struct Coefficients {
+    values: Aligned,
+    /// Which bits of a column's index count: all, or none.
+    mask: usize,
+}
+
+impl Coefficients {
+    fn new(values: &[f64]) -> Self {
+        match values {
+            [one] => Self {
+                values: Aligned::of(&[*one; LANES]),
+                mask: 0,
+            },
+            _ => Self {
+                values: Aligned::of(values),
+                mask: usize::MAX,
+            },
+        }
+    }
+
+    /// That of one of the first columns.
+    #[inline(always)]
+    pub(super) fn of_column(&self, column: usize) -> f64 {
+        debug_assert!(column < LANES);
+        self.values.as_slice()[column]
+    }
+
+    /// Where they are.
+    #[inline(always)]
+    pub(super) fn lanes(&self) -> CoefficientLanes {
+        CoefficientLanes {
+            first: self.values.as_slice().as_ptr(),
+            mask: self.mask,
+        }
+    }
+}
+
+/// The place of [`Coefficients`].
+#[derive(Clone, Copy)]
+pub(super) struct CoefficientLanes {
+    first: *const f64,
+    mask: usize,
+}
+
+impl CoefficientLanes {
+    /// Those of sixteen columns.
+    ///
+    /// # Safety
+    /// The coefficients live; there are as many columns from this one on, or it is a multiple of sixteen.
+    #[inline(always)]
+    pub(super) unsafe fn load<S: Token>(self, simd: S, column: usize) -> Pair<S> {
+        // SAFETY: promised by the caller; there are whole vectors of coefficients.
+        unsafe { f64::load(simd, self.first.add(column & self.mask)) }
+    }
+}
+
+/// Columns from which on rows are asked for early, and results streamed.
+const FAR_AHEAD: usize = 2048;
+
+/// Where the results of rows go, and what is read after them.
+#[derive(Clone, Copy)]
+pub(super) struct Ways {
+    /// Whether results go past the caches.
+    pub(super) streamed: bool,
+    /// Elements by which memory is asked for what will be read: the same of the next group of rows.
+    pub(super) ahead: usize,
 }
 
 /// Bits of a mean square that may cancel: of 53 more than enough remain for an `f32`, after all errors of sums.
@@ -195,8 +271,8 @@ pub(super) unsafe fn row_normalised<S: Token, T: Sixteen, O: Sixteen>(
     simd: S,
     parameters: &Parameters,
     moments: Moments,
-    x: *const T,
-    out: *mut O,
+    (x, out): (*const T, *mut O),
+    ways: Ways,
 ) {
     // SAFETY: promised by the caller.
     unsafe {
@@ -204,17 +280,50 @@ pub(super) unsafe fn row_normalised<S: Token, T: Sixteen, O: Sixteen>(
         let clean = moments.is_finite() && parameters.finite && !T::EXACT;
         match (moments.centre, clean) {
             (Centre::Zero, true) => {
-                write_row::<S, T, O, false, ZERO>(simd, parameters, moments, x, out);
+                write_row::<S, T, O, false, ZERO>(simd, parameters, moments, (x, out), ways);
             }
             (Centre::Near, true) => {
-                write_row::<S, T, O, false, NEAR>(simd, parameters, moments, x, out);
+                write_row::<S, T, O, false, NEAR>(simd, parameters, moments, (x, out), ways);
             }
             (Centre::Zero, false) => {
-                write_row::<S, T, O, true, ZERO>(simd, parameters, moments, x, out);
+                write_row::<S, T, O, true, ZERO>(simd, parameters, moments, (x, out), ways);
             }
             (Centre::Near, false) | (Centre::Far, _) => {
-                write_row::<S, T, O, true, FAR>(simd, parameters, moments, x, out);
+                write_row::<S, T, O, true, FAR>(simd, parameters, moments, (x, out), ways);
             }
+        }
+    }
+}
+
+/// How the elements of a row are normalised.
+#[derive(Clone, Copy)]
+struct Affine {
+    moments: Moments,
+    gamma: CoefficientLanes,
+    beta: CoefficientLanes,
+}
+
+impl Affine {
+    /// Sixteen elements from a column on.
+    ///
+    /// # Safety
+    /// As for [`CoefficientLanes::load`].
+    #[inline(always)]
+    unsafe fn of<S: Token, const CANONICAL: bool, const CENTRE: u8>(
+        self,
+        simd: S,
+        x: Pair<S>,
+        column: usize,
+    ) -> Pair<S> {
+        let y = self.moments.normalise::<S, CENTRE>(simd, x);
+        // SAFETY: promised by the caller.
+        let (gamma, beta) =
+            unsafe { (self.gamma.load(simd, column), self.beta.load(simd, column)) };
+        let y = multiply_add(y, gamma, beta);
+        if CANONICAL {
+            [canonical_nan(simd, y[0]), canonical_nan(simd, y[1])]
+        } else {
+            y
         }
     }
 }
@@ -226,35 +335,55 @@ unsafe fn write_row<S: Token, T: Sixteen, O: Sixteen, const CANONICAL: bool, con
     simd: S,
     parameters: &Parameters,
     moments: Moments,
-    x: *const T,
-    out: *mut O,
+    (x, out): (*const T, *mut O),
+    ways: Ways,
 ) {
-    let gamma = parameters.gamma.as_slice().as_ptr();
-    let beta = parameters.beta.as_slice().as_ptr();
     let columns = parameters.columns;
+    let streamed = ways.streamed && columns >= FAR_AHEAD;
+    let map = Affine {
+        moments,
+        gamma: parameters.gamma.lanes(),
+        beta: parameters.beta.lanes(),
+    };
     // The last elements are read before `out`, which may be `x`, has been written where they overlap.
     // SAFETY: elements of the row.
     let last = unsafe { load_last(simd, x, columns) };
-    for_each_sixteen(
-        columns,
-        #[inline(always)]
-        |at| {
-            // SAFETY: elements of the row.
-            unsafe {
-                let x = if at.is_whole() {
-                    T::load_at(simd, x, at)
-                } else {
-                    last
-                };
-                let y = moments.normalise::<S, CENTRE>(simd, x);
-                let gamma = f64::load(simd, gamma.add(at.start));
-                let beta = f64::load(simd, beta.add(at.start));
-                let mut y = multiply_add(y, gamma, beta);
-                if CANONICAL {
-                    y = [canonical_nan(simd, y[0]), canonical_nan(simd, y[1])];
-                }
-                O::store_at(y, out, at);
+    // Whole lines are streamed; the elements before and behind them may be written twice, not being in place.
+    let mut at = if streamed {
+        out.align_offset(LINE).min(LANES)
+    } else {
+        0
+    };
+    // SAFETY: elements of the row.
+    unsafe {
+        if at > 0 {
+            let y = map.of::<S, CANONICAL, CENTRE>(simd, T::load(simd, x), 0);
+            O::store(y, out);
+        }
+        // A short row's next ones are asked for by the CPU itself.
+        if columns < FAR_AHEAD {
+            while at + LANES <= columns {
+                let y = map.of::<S, CANONICAL, CENTRE>(simd, T::load(simd, x.add(at)), at);
+                O::store(y, out.add(at));
+                at += LANES;
             }
-        },
-    );
+        } else {
+            while at + LANES <= columns {
+                prefetch(x.wrapping_add(at + ways.ahead));
+                let y = map.of::<S, CANONICAL, CENTRE>(simd, T::load(simd, x.add(at)), at);
+                O::put(y, out.add(at), streamed);
+                at += LANES;
+            }
+        }
+        if at == columns {
+            return;
+        }
+        let start = columns.saturating_sub(LANES);
+        let y = map.of::<S, CANONICAL, CENTRE>(simd, last, start);
+        if columns < LANES {
+            O::store_first(y, out, columns);
+        } else {
+            O::store(y, out.add(start));
+        }
+    }
 }

@@ -177,7 +177,7 @@ impl<T: Sixteen> Beside<'_, T> {
         means: &mut Vec<Means>,
     ) {
         let columns = parameters.columns;
-        let gamma = parameters.gamma.as_slice().as_ptr();
+        let gamma = parameters.gamma.lanes();
         let [[gamma_sums, gamma_errors], [beta_sums, beta_errors]] = sums.slots();
         let mut gradient = [Sum::<S, 2>::new(simd); N];
         let mut product = [Sum::<S, 2>::new(simd); N];
@@ -189,7 +189,7 @@ impl<T: Sixteen> Beside<'_, T> {
                 // SAFETY: the rows' elements, or those that may be read behind them, which then do not count;
                 // the others have whole vectors.
                 unsafe {
-                    let gamma = f64::load(simd, gamma.add(at));
+                    let gamma = gamma.load(simd, at);
                     for k in 0..N {
                         let start = (row + k) * columns + at;
                         let (x, dy) = if start + LANES <= self.readable {
@@ -277,7 +277,7 @@ unsafe fn write<S: Token, T: Sixteen, O: Sixteen, const CANONICAL: bool, const C
     } else {
         shift
     };
-    let gamma = parameters.gamma.as_slice().as_ptr();
+    let gamma = parameters.gamma.lanes();
     let (scale, slope, shift) = (
         f64x8::splat(simd, moments.scale),
         f64x8::splat(simd, slope),
@@ -301,7 +301,7 @@ unsafe fn write<S: Token, T: Sixteen, O: Sixteen, const CANONICAL: bool, const C
                 } else {
                     (last_x, last_dy)
                 };
-                let g = multiply(dy, f64::load(simd, gamma.add(at.start)));
+                let g = multiply(dy, gamma.load(simd, at.start));
                 let dx = zip(
                     g,
                     x,

@@ -5,23 +5,27 @@
 //! rows sixteen are taken at once, one to a lane (`short_rows.rs`). The gradients of gamma and beta are sums
 //! over rows: those of a chunk in order, then the chunks' in order, so threads change nothing.
 
-use super::row::{Moments, Parameters, row_normalised};
+use super::row::{Moments, Parameters, Ways, row_normalised};
 use super::row_gradient::{Beside, Gradients, Means, write_gradient};
 use super::short_rows::{SHORT, ShortScratch, rows_gradient, rows_normalised};
-use super::sixteen::{LANES, Sixteen, in_order};
+use super::sixteen::{LANES, Operands, Sixteen, in_order, is_streamed};
 use super::sums::is_narrow;
 use crate::driver::floating_point::FloatingPointGuard;
 use crate::driver::operand::{BLOCK, Operand, OperandMut};
 use crate::driver::rows::{Target, for_each_row_range, read_block};
 use crate::driver::threads::Interrupted;
 use crate::dtype::Dtype;
-use crate::lanes::Token;
+use crate::lanes::{Token, fence_streamed};
 use crate::level::{Level, OnLevel};
 use std::ops::Range;
 
 /// Rows of a chunk at least, and chunks at most: each leaves four numbers for each column.
 const CHUNK: usize = 64;
 const CHUNKS: usize = 64;
+
+/// Columns from which on a row is worked through alone: with the next one, which is asked for meanwhile, it fills
+/// half a second-level cache.
+const LONG: usize = 1 << 15;
 
 /// How the rows of a call are normalised. The operands' normalised axes come last.
 #[derive(Clone, Copy, Debug)]
@@ -36,17 +40,17 @@ pub struct Rows<'a> {
     pub centred: bool,
     /// Added to the variance, or to the mean square.
     pub epsilon: f64,
-    /// A factor for each column.
+    /// A factor for each column, or one for all.
     pub gamma: &'a [f64],
-    /// A summand for each column.
+    /// A summand for each column, or one for all.
     pub beta: &'a [f64],
 }
 
 impl Rows<'_> {
     /// Rows that are read at a time.
-    fn together(&self) -> usize {
+    fn together(&self, least: usize) -> usize {
         (BLOCK / self.columns.max(1))
-            .max(2)
+            .max(least)
             .next_multiple_of(if self.columns <= SHORT { LANES } else { 1 })
     }
 
@@ -61,15 +65,20 @@ impl Rows<'_> {
     }
 
     /// The ranges of rows that a range is worked through in.
-    fn groups(&self, rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-        let together = self.together();
+    fn groups(&self, rows: Range<usize>, least: usize) -> impl Iterator<Item = Range<usize>> {
+        let together = self.together(least);
         let end = rows.end;
         rows.step_by(together)
             .map(move |first| first..end.min(first + together))
     }
 
     fn parameters(&self) -> Parameters {
-        Parameters::new(self.gamma, self.beta, self.centred, self.epsilon)
+        Parameters::new(
+            self.columns,
+            [self.gamma, self.beta],
+            self.centred,
+            self.epsilon,
+        )
     }
 
     /// Each row of `x` normalised, to `out`, which is exactly `x` or does not overlap it.
@@ -100,6 +109,7 @@ impl Rows<'_> {
         keep_going: &dyn Fn() -> bool,
     ) -> Result<(), Interrupted> {
         let parameters = self.parameters();
+        let streamed = is_streamed::<O>(Operands { x, dy: None }, out);
         for_each_row_range(
             self.rows,
             self.columns,
@@ -111,6 +121,7 @@ impl Rows<'_> {
                     parameters: &parameters,
                     x,
                     out,
+                    streamed,
                     buffers,
                     rows,
                 });
@@ -212,6 +223,7 @@ struct Forward<'a, T, O> {
     parameters: &'a Parameters,
     x: &'a Operand<'a>,
     out: &'a OperandMut<'a>,
+    streamed: bool,
     buffers: &'a mut Buffers<T, O>,
     rows: Range<usize>,
 }
@@ -223,11 +235,14 @@ impl<T: Sixteen, O: Sixteen> OnLevel for Forward<'_, T, O> {
         let Self {
             call,
             parameters,
+            streamed,
             buffers,
             ..
         } = self;
         let columns = call.columns;
-        for rows in call.groups(self.rows) {
+        // Two rows need not wait for each other's sums; of long ones that is no matter, but the cache's room.
+        let least = if columns > LONG { 1 } else { 2 };
+        for rows in call.groups(self.rows, least) {
             let (position, n) = (rows.start * columns, rows.len() * columns);
             let x = read_block(simd, self.x, position, n, &mut buffers.x);
             let target = Target::new(self.out, position, n, &mut buffers.out);
@@ -255,13 +270,9 @@ impl<T: Sixteen, O: Sixteen> OnLevel for Forward<'_, T, O> {
                             }
                             for (row, moments) in buffers.moments.iter().enumerate() {
                                 let start = row * columns;
-                                row_normalised(
-                                    simd,
-                                    parameters,
-                                    *moments,
-                                    x.add(start),
-                                    out.add(start),
-                                );
+                                let ways = Ways { streamed, ahead: n };
+                                let row = (x.add(start), out.add(start));
+                                row_normalised(simd, parameters, *moments, row, ways);
                             }
                         }
                     }
@@ -269,6 +280,9 @@ impl<T: Sixteen, O: Sixteen> OnLevel for Forward<'_, T, O> {
             );
             // SAFETY: all elements have been written; threads have different rows.
             unsafe { target.finish(simd, self.out, position, n) };
+        }
+        if streamed {
+            fence_streamed();
         }
     }
 }
@@ -300,7 +314,7 @@ impl<T: Sixteen, O: Sixteen> OnLevel for Backward<'_, T, O> {
         // What is summed without errors is short.
         let most = if short { LANES * CHUNK } else { CHUNK };
         let (end, mut unsettled) = (self.rows.end, 0);
-        for rows in call.groups(self.rows) {
+        for rows in call.groups(self.rows, 2) {
             let (position, n) = (rows.start * columns, rows.len() * columns);
             let x = read_block(simd, self.x, position, n, &mut buffers.x);
             let dy = read_block(simd, self.dy, position, n, &mut buffers.dy);

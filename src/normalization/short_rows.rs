@@ -163,10 +163,7 @@ pub(super) unsafe fn rows_normalised<S: Token, T: Sixteen, O: Sixteen>(
         let tile = &mut scratch.x[..columns];
         normalise(simd, parameters, tile);
         for (c, column) in tile.iter_mut().enumerate() {
-            let (gamma, beta) = (
-                parameters.gamma.as_slice()[c],
-                parameters.beta.as_slice()[c],
-            );
+            let (gamma, beta) = (parameters.gamma.of_column(c), parameters.beta.of_column(c));
             let y = load(simd, column).map(
                 #[inline(always)]
                 |y| canonical_nan(simd, y * gamma + beta),
@@ -193,7 +190,6 @@ pub(super) unsafe fn rows_gradient<S: Token, T: Sixteen, O: Sixteen>(
 ) {
     let columns = parameters.columns;
     let n = f64x8::splat(simd, columns as f64);
-    let gamma = parameters.gamma.as_slice();
     for first in (0..rows).step_by(LANES) {
         let (rows, start) = (LANES.min(rows - first), first * columns);
         // SAFETY: promised by the caller. What fills up has no weight.
@@ -209,7 +205,7 @@ pub(super) unsafe fn rows_gradient<S: Token, T: Sixteen, O: Sixteen>(
             let (y, upstream) = (load(simd, &y[c]), load(simd, &dy[c]));
             let g = upstream.map(
                 #[inline(always)]
-                |dy| dy * gamma[c],
+                |dy| dy * parameters.gamma.of_column(c),
             );
             let add = |slot: &mut [f64; LANES], terms: Pair<S>| {
                 let sum = zip(

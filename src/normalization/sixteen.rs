@@ -6,8 +6,9 @@
 //! direction where that can be, and results go straight to the output.
 
 use super::sums::{add, fold, normalise};
+use crate::driver::operand::{Operand, OperandMut};
 use crate::dtype::Real;
-use crate::lanes::{Lanes, Token};
+use crate::lanes::{Lanes, Line, Token};
 use crate::math::twofold::two_sum;
 use fearless_simd::prelude::*;
 use fearless_simd::{f32x16, f64x8, mask64x8};
@@ -34,6 +35,28 @@ pub(super) trait Sixteen: Real {
     /// # Safety
     /// They are writable, and no references to them live.
     unsafe fn store<S: Token>(values: Pair<S>, target: *mut Self);
+
+    /// Write sixteen elements to `target`, past the caches where that is wanted and they make whole lines.
+    ///
+    /// # Safety
+    /// They are writable, and no references to them live.
+    #[inline(always)]
+    unsafe fn put<S: Token>(values: Pair<S>, target: *mut Self, streamed: bool) {
+        // SAFETY: promised by the caller; the lines are aligned.
+        unsafe {
+            if streamed && target.cast::<Line>().is_aligned() {
+                Self::stream(values, target.cast());
+            } else {
+                Self::store(values, target);
+            }
+        }
+    }
+
+    /// Write sixteen elements past the caches.
+    ///
+    /// # Safety
+    /// There are as many lines as they fill, writable, and no references to them live.
+    unsafe fn stream<S: Token>(values: Pair<S>, target: *mut Line);
 
     /// The first `n` elements at `source`, then zeros.
     ///
@@ -130,6 +153,12 @@ impl Sixteen for f32 {
         low.narrow(high)
             .store_array(unsafe { &mut *target.cast::<[f32; LANES]>() });
     }
+
+    #[inline(always)]
+    unsafe fn stream<S: Token>([low, high]: Pair<S>, target: *mut Line) {
+        // SAFETY: promised by the caller.
+        Lanes::stream(low.narrow(high), unsafe { &mut *target });
+    }
 }
 
 impl Sixteen for f64 {
@@ -152,17 +181,47 @@ impl Sixteen for f64 {
         low.store_array(low_slot);
         high.store_array(high_slot);
     }
+
+    #[inline(always)]
+    unsafe fn stream<S: Token>([low, high]: Pair<S>, target: *mut Line) {
+        // SAFETY: promised by the caller.
+        unsafe {
+            Lanes::stream(low, &mut *target);
+            Lanes::stream(high, &mut *target.add(1));
+        }
+    }
+}
+
+/// What is read.
+#[derive(Clone, Copy)]
+pub(super) struct Operands<'a> {
+    pub(super) x: &'a Operand<'a>,
+    pub(super) dy: Option<&'a Operand<'a>>,
+}
+
+/// Bytes of results from which on they are streamed past the caches, where no reader would find them. Of half as many
+/// batches take a third longer so, for what is left of a line at each row of a part.
+const STREAM_FROM: usize = 1 << 25;
+
+/// Whether results are to be streamed: if they are many, and not in place, where the lines are there already.
+pub(super) fn is_streamed<O: Sixteen>(of: Operands<'_>, out: &OperandMut<'_>) -> bool {
+    if out.len() * size_of::<O>() < STREAM_FROM {
+        return false;
+    }
+    let place = out.as_mut_ptr::<O>(0, 1).map(<*mut O>::cast_const);
+    let is_place = |of: &Operand<'_>| of.as_slice::<O>(0, 1).map(<[O]>::as_ptr) == place;
+    place.is_some() && !is_place(of.x) && !of.dy.is_some_and(is_place)
 }
 
 /// Numbers in whole vectors, aligned so that none lies across two cache lines.
 #[derive(Default)]
 pub(super) struct Aligned {
-    vectors: Vec<Line>,
+    vectors: Vec<Vectors>,
 }
 
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct Line([f64; LANES]);
+struct Vectors([f64; LANES]);
 
 impl Aligned {
     /// The numbers, and zeros up to whole vectors.
@@ -180,7 +239,7 @@ impl Aligned {
     pub(super) fn reserve(&mut self, n: usize) -> *mut f64 {
         let len = n.div_ceil(LANES);
         if self.vectors.len() < len {
-            self.vectors.resize(len, Line([0.0; LANES]));
+            self.vectors.resize(len, Vectors([0.0; LANES]));
         }
         self.vectors.as_mut_ptr().cast()
     }
@@ -393,6 +452,40 @@ impl<S: Token, const N: usize> Sum<S, N> {
         } else {
             self.sum[k] = a.fma(b, self.sum[k]);
         }
+    }
+
+    /// Begin with other sums, to which these are added.
+    #[inline(always)]
+    pub(super) fn add_to<T: Sixteen>(&mut self, others: &Self) {
+        for k in 0..N {
+            let own = self.sum[k];
+            self.sum[k] = others.sum[k];
+            if T::EXACT {
+                self.error[k] += others.error[k];
+            }
+            self.add::<T>(k, own);
+        }
+    }
+
+    /// The same sums as others.
+    #[inline(always)]
+    pub(super) fn set<T: Sixteen>(&mut self, others: &Self) {
+        self.sum = others.sum;
+        if T::EXACT {
+            self.error = others.error;
+        }
+    }
+
+    /// Vector `k`, where no errors are carried along.
+    #[inline(always)]
+    pub(super) fn vector(&self, k: usize) -> f64x8<S> {
+        self.sum[k]
+    }
+
+    /// The sum in each lane of vector `k`, and what the additions have lost.
+    #[inline(always)]
+    pub(super) fn lanes(&self, k: usize) -> [[f64; 8]; 2] {
+        [self.sum[k].to_array(), self.error[k].to_array()]
     }
 
     /// The sum of all lanes and its low part.

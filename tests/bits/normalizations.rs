@@ -140,7 +140,7 @@ fn batches<T: Storage>(
             let found = batch::normalise(&view, &from_x, given, affine, EPSILON, &out, &|| true);
             let found = found.expect("not interrupted");
             add_elements(&mut digest, &y);
-            add(&mut digest, found.mean.iter().chain(&found.variance));
+            add(&mut digest, found.0.iter().chain(&found.1));
             let out = target(&mut y, dtype, shape);
             let sums = batch::gradient(
                 &view,

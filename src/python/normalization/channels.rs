@@ -203,7 +203,7 @@ pub(super) fn batch_norm<'py>(
         channels.check_training()?;
         let mean = running(running_mean, "running_mean", view.channels)?;
         let variance = running(running_var, "running_var", view.channels)?;
-        let statistics = interruptible(py, |keep_going| {
+        let (batch_mean, batch_variance) = interruptible(py, |keep_going| {
             batch::normalise(
                 &view, &operand, None, parameters, epsilon, &result, keep_going,
             )
@@ -211,8 +211,8 @@ pub(super) fn batch_norm<'py>(
         if view.samples > 0 {
             let n = view.samples as f64;
             for (running, batch, factor) in [
-                (mean, &statistics.mean, 1.0),
-                (variance, &statistics.variance, n / (n - 1.0)),
+                (mean, &batch_mean, 1.0),
+                (variance, &batch_variance, n / (n - 1.0)),
             ] {
                 if let Some((array, mut values)) = running {
                     let _environment = FloatingPointGuard::new();

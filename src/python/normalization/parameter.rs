@@ -8,7 +8,7 @@ use crate::dtype::Dtype;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-/// A parameter for each channel or column, as `f64`; `fill` for one that is not given.
+/// A parameter for each channel or column, as `f64`; `fill`, once for all, for one that is not given.
 pub(super) struct Parameter<'py> {
     array: Option<Array<'py>>,
     pub(super) values: Vec<f64>,
@@ -21,11 +21,10 @@ impl<'py> Parameter<'py> {
         shape: &[usize],
         fill: f64,
     ) -> PyResult<Self> {
-        let len = shape.iter().product();
         let Some(object) = object else {
             return Ok(Self {
                 array: None,
-                values: vec![fill; len],
+                values: vec![fill],
             });
         };
         let array = input(object, name)?;
@@ -37,7 +36,7 @@ impl<'py> Parameter<'py> {
             )));
         }
         let _environment = FloatingPointGuard::new();
-        let mut values = vec![0.0; len];
+        let mut values = vec![0.0; shape.iter().product()];
         // SAFETY: the array's own layout; it outlives the call.
         let operand = unsafe { array.operand(array.shape(), array.strides()) };
         operand.read(fearless_simd::Fallback::new(), 0, &mut values);
