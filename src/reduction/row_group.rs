@@ -4,6 +4,11 @@
 //! long as the elements if each row waits for its own. So the exponentials of all rows of a group come first,
 //! then one quotient or logarithm for as many rows as there are lanes, then all results, while the group is in
 //! the first-level cache. Rows of few elements are better transposed: see [`super::rows_side_by_side`].
+//!
+//! What binds, on AVX-512: 30 instructions for the two ports that compute, 15 cycles, for the exponentials of a vector and
+//! their sum; ten of them are the sum in `f64` and of the tails, which the accuracy is from. Of rows of 100, seven
+//! vectors, softmax takes 69 ns on two ports of 2.9 GHz: maxima 5, exponentials and sums 45, results 10, what is once a row 9.
+//! The same in C takes 55. Exponentials of less digits, summed as `f32`, would take half.
 
 use super::row_probabilities::Scratch;
 use super::row_statistics::{InverseTemperature, RowSums, add_blocks};
