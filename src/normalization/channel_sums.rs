@@ -6,13 +6,14 @@
 //! the number of channels. Of many channels, thirty-two at a time are summed lane by lane in registers: their ring
 //! would be larger than the array itself where samples are few. All add the same terms in the same order.
 
+use super::channel_grid::{BESIDE, Grid};
 use super::channels::{Buffers, LONG, SEGMENT, View};
 use super::sixteen::{Aligned, LANES, Operands, Sixteen, Sum, add_products, first};
 use super::sums::{add, normalise};
 use crate::driver::operand::Operand;
 use crate::driver::rows::{read_block, reserve};
 use crate::driver::threads::Interrupted;
-use crate::lanes::{Token, prefetch};
+use crate::lanes::Token;
 use crate::level::OnLevel;
 use crate::math::twofold::two_sum;
 use fearless_simd::f64x8;
@@ -23,18 +24,11 @@ use std::ops::Range;
 /// Samples that are summed without carrying errors along.
 const SHORT: usize = 1024;
 
-/// Channels of many that are summed at a time: two lines of `f32`, and no more sums than there are registers.
-const BESIDE: usize = 2 * LANES;
-
-/// Elements by which memory is asked for what will be read: the channels after the next ones. Rows of many channels
-/// are pages apart, where a CPU guesses nothing.
-const AHEAD: usize = 2 * BESIDE;
-
 /// What deviations are taken from: a mean in two parts.
 #[derive(Clone, Copy)]
 pub(super) struct Mean<S: Token> {
-    high: f64x8<S>,
-    low: f64x8<S>,
+    pub(super) high: f64x8<S>,
+    pub(super) low: f64x8<S>,
 }
 
 impl<S: Token> Mean<S> {
@@ -421,96 +415,6 @@ impl<const N: usize, T: Sixteen, Of: Terms<N>> SumPiece<'_, N, T, Of> {
     }
 }
 
-/// Some channels of samples: the elements of the first, and how many elements it is to the next one's.
-struct Grid<T> {
-    from: (*const T, *const T),
-    stride: usize,
-    count: usize,
-}
-
-impl<T: Sixteen> Grid<T> {
-    /// Sums of the first `n` channels, [`BESIDE`] if `WHOLE`.
-    ///
-    /// The lanes take turns in the order in which halves are added, so that only four partial sums wait.
-    ///
-    /// # Safety
-    /// All elements are readable, and the means of whole vectors, where there are any.
-    #[inline(always)]
-    unsafe fn sums<S: Token, const N: usize, Of: Terms<N>, const WHOLE: bool>(
-        &self,
-        simd: S,
-        means: [*const f64; 2],
-        n: usize,
-    ) -> [Sum<S, 4>; N] {
-        let of = |half: usize| {
-            if WHOLE {
-                LANES
-            } else {
-                n.saturating_sub(half * LANES).min(LANES)
-            }
-        };
-        let zero = f64x8::splat(simd, 0.0);
-        let none = Mean {
-            high: zero,
-            low: zero,
-        };
-        let mut mean = [[none; 2]; 2];
-        if Of::MEAN {
-            for (half, mean) in mean.iter_mut().enumerate() {
-                if of(half) > 0 {
-                    // SAFETY: promised by the caller.
-                    let [high, low] = unsafe {
-                        [
-                            f64::load(simd, means[0].add(half * LANES)),
-                            f64::load(simd, means[1].add(half * LANES)),
-                        ]
-                    };
-                    for k in 0..2 {
-                        mean[k] = Mean {
-                            high: high[k],
-                            low: low[k],
-                        };
-                    }
-                }
-            }
-        }
-        let mut waiting = [[Sum::new(simd); N]; LANES.trailing_zeros() as usize];
-        let mut sums = [Sum::new(simd); N];
-        for turn in 0..LANES {
-            let lane = turn.reverse_bits() >> (usize::BITS - LANES.trailing_zeros());
-            sums = [Sum::new(simd); N];
-            for sample in (lane..self.count).step_by(LANES) {
-                for (half, mean) in mean.into_iter().enumerate() {
-                    let at = sample * self.stride + half * LANES;
-                    prefetch(self.from.0.wrapping_add(at + AHEAD));
-                    if Of::GRADIENT {
-                        prefetch(self.from.1.wrapping_add(at + AHEAD));
-                    }
-                    // SAFETY: promised by the caller.
-                    let terms =
-                        unsafe { terms_at::<S, T, N, Of>(simd, self.from, at, of(half), mean) };
-                    for (sum, [(a, b), (c, d)]) in sums.iter_mut().zip(terms) {
-                        sum.add_product::<T>(2 * half, a, b);
-                        sum.add_product::<T>(2 * half + 1, c, d);
-                    }
-                }
-            }
-            let complete = turn.trailing_ones() as usize;
-            for waiting in &waiting[..complete] {
-                for (sums, waiting) in sums.iter_mut().zip(waiting) {
-                    sums.add_to::<T>(waiting);
-                }
-            }
-            if let Some(waiting) = waiting.get_mut(complete) {
-                for (waiting, sums) in waiting.iter_mut().zip(&sums) {
-                    waiting.set::<T>(sums);
-                }
-            }
-        }
-        sums
-    }
-}
-
 /// Add the terms of `n` samples.
 ///
 /// # Safety
@@ -549,7 +453,7 @@ unsafe fn add_samples<S: Token, T: Sixteen, const N: usize, Of: Terms<N>>(
 /// # Safety
 /// They are readable.
 #[inline(always)]
-unsafe fn terms_at<S: Token, T: Sixteen, const N: usize, Of: Terms<N>>(
+pub(super) unsafe fn terms_at<S: Token, T: Sixteen, const N: usize, Of: Terms<N>>(
     simd: S,
     (x, dy): (*const T, *const T),
     at: usize,

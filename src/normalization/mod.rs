@@ -5,6 +5,7 @@
 //! column, at most sixteen for each thread and a few for each of at most 64 chunks of the samples.
 
 pub mod batch;
+mod channel_grid;
 mod channel_maps;
 mod channel_sums;
 mod channels;
