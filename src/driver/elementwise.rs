@@ -208,7 +208,7 @@ impl<F: Function, T: Real> Pass<'_, F, T> {
             for Range { start, end } in [0..whole, last..self.n] {
                 for i in (start..end).step_by(lanes) {
                     prefetch_ahead::<F, T>(&inputs, i);
-                    self.general(simd, &inputs, i);
+                    self.general(simd, &inputs, i, true);
                 }
             }
             return;
@@ -224,7 +224,8 @@ impl<F: Function, T: Real> Pass<'_, F, T> {
                         self.load(simd, inputs[0], i)
                     },
                 );
-                let common = all_below(simd, bound, first)
+                let sizes = sizes(simd, bound, first);
+                let common = sizes == Sizes::Below
                     && (1..F::INPUTS).all(
                         #[inline(always)]
                         |k| {
@@ -245,8 +246,10 @@ impl<F: Function, T: Real> Pass<'_, F, T> {
                         self.store(i, y);
                     }
                 } else {
+                    // Functions of one operand give NaN for NaN only.
+                    let may_be_nan = F::INPUTS > 1 || sizes == Sizes::Missing;
                     for i in block() {
-                        self.general(simd, &inputs, i);
+                        self.general(simd, &inputs, i, may_be_nan);
                     }
                 }
             }
@@ -283,13 +286,24 @@ impl<F: Function, T: Real> Pass<'_, F, T> {
 
     /// The general form at `i`, for `i + lanes <= n`.
     #[inline(always)]
-    fn general<S: Token>(&self, simd: S, inputs: &[*const T; MAX_INPUTS], i: usize) {
+    fn general<S: Token>(
+        &self,
+        simd: S,
+        inputs: &[*const T; MAX_INPUTS],
+        i: usize,
+        may_be_nan: bool,
+    ) {
         let y = F::apply(
             simd,
             #[inline(always)]
             |k| self.load(simd, inputs[k], i),
         );
-        self.store(i, canonical_nan(simd, y));
+        let y = if may_be_nan {
+            canonical_nan(simd, y)
+        } else {
+            y
+        };
+        self.store(i, y);
     }
 }
 
@@ -301,19 +315,37 @@ fn prefetch_ahead<F: Function, T>(inputs: &[*const T; MAX_INPUTS], i: usize) {
     }
 }
 
-/// Whether all numbers are below the bound by absolute value, and none is NaN.
+/// What there is among the absolute values of a block.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Sizes {
+    /// All are below the bound.
+    Below,
+    /// Not all, but none is NaN.
+    Large,
+    /// Some are NaN.
+    Missing,
+}
+
+/// Look at the absolute values of a block.
 #[inline(always)]
-pub fn all_below<S: Token, V: Lanes<S>>(
+pub fn sizes<S: Token, V: Lanes<S>>(
     simd: S,
     bound: f64,
     numbers: impl Iterator<Item = V>,
-) -> bool {
+) -> Sizes {
     // The order of the bits is that of the numbers, NaN the greatest.
     let mut greatest = V::bits(simd, 0);
     for x in numbers {
         greatest = greatest.max(x.abs().to_bits());
     }
-    greatest.simd_lt(V::lit(simd, bound).to_bits()).all_true()
+    let infinity = V::lit(simd, f64::INFINITY).to_bits();
+    if greatest.simd_lt(V::lit(simd, bound).to_bits()).all_true() {
+        Sizes::Below
+    } else if greatest.simd_le(infinity).all_true() {
+        Sizes::Large
+    } else {
+        Sizes::Missing
+    }
 }
 
 /// Whether all numbers are this one.

@@ -14,7 +14,7 @@ use super::Loss;
 use super::call::{Batch, Labels, LossError, Request};
 use super::options::{OptionError, Options};
 use super::reduction::Totals;
-use crate::driver::elementwise::{all_below, canonical_nan};
+use crate::driver::elementwise::{Sizes, canonical_nan, sizes};
 use crate::dtype::{Dtype, Real};
 use crate::lanes::{Lanes, Token, prefetch};
 use crate::level::{Level, OnLevel};
@@ -401,7 +401,7 @@ fn by_distance<S: Token, F: Formula, T: Real, const OUTPUTS: usize>(
             |lanes| load_lanes::<S, T>(simd, lanes),
         );
         // Copies: what a reference to a closure is called by is not inlined, and so compiled for the baseline CPU.
-        if all_below(simd, bound, predictions) {
+        if sizes(simd, bound, predictions) == Sizes::Below {
             on_lanes::<S, F, T, OUTPUTS>(simd, inputs, outputs, near);
         } else {
             on_lanes::<S, F, T, OUTPUTS>(simd, inputs, outputs, function);

@@ -115,11 +115,13 @@ pub(super) const NATURAL: Exponential = Exponential {
     slope: [-1.0, 0.5000163, -0.1666701],
 };
 
-/// `e - fraction e^2`, `e = e^-a = t (1 + g)`, where the second term is at most 6.5e-7 of the first.
+/// From 104 on `e^-a` rounds to 0.
+pub(super) const DECAYED: f32 = 105.0;
+
+/// `e - fraction e^2`, `e = e^-a = t (1 + g)`, where the second term is at most 6.5e-7 of the first: for `a` from
+/// 14.25 to [`DECAYED`].
 #[inline(always)]
 pub(super) fn decay_less_square<S: Token>(simd: S, a: f32x16<S>, fraction: f32) -> f32x16<S> {
-    // From 104 on it rounds to 0.
-    let a = simd.at_most_f32(a, splat(simd, 105.0));
     let (t, g) = NATURAL.parts(simd, a, None);
     // In so small a correction t may stand for e.
     let g = t.fma(splat(simd, -fraction * UNSCALE), g);

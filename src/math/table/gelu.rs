@@ -63,8 +63,7 @@ impl<S: Token> Terms<S> {
         let u = r.fma(q, r.fma(q, c0) * g);
         let n = t.fma(c0, t * u);
         // On the first two pieces the table holds n + a / 2: otherwise x + n would cancel.
-        let zero = splat(simd, 0.0);
-        let positive = x.simd_gt(zero).select(x, zero);
+        let positive = simd.larger_f32(splat(simd, 0.0), x);
         let half = x * splat(simd, 0.5);
         let lead = index.first_two(simd).select(half, positive);
         Self { n, lead }

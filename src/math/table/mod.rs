@@ -22,11 +22,11 @@
 //!
 //! Cost. On AVX-512 all tables of a function stay in registers through the loop, and nothing is limiting
 //! but the number of vector operations, two a cycle (one port also takes all the permutations): 12 for
-//! 16 lanes in `exp`, 22 in `sigmoid`, 23 in `softplus`, 25 in `silu`, 26 in `tanh`, 46 in `gelu`, 54 in `gelu_tanh`, and 3 more to look
+//! 16 lanes in `exp`, 22 in `sigmoid`, 23 in `softplus`, 25 in `silu`, 26 in `tanh`, 45 in `gelu`, 53 in `gelu_tanh`, and 3 more to look
 //! at the block. Measured on Sapphire Rapids, from the first-level cache, they take what llvm-mca computes from
 //! that: 8.0 cycles for 16 lanes of `exp`, 12.5 of `sigmoid`, 13.2 of `tanh`, 14.9 of `silu`, 24.8 of `gelu`, 28.5 of
 //! `gelu_tanh`. A `gelu` as fast as oneDNN's, whose error is absolute, would have to do with 39 operations. The general
-//! forms compute the far tail for every lane: 43 operations in `sigmoid`, 55 in `silu`, so inputs of which
+//! forms compute the far tail for every lane: 40 operations in `sigmoid`, 51 in `silu`, so inputs of which
 //! every block has some far out, like N(0, 10), take 1.8 and 1.9 times as long, `gelu` 1.3 times. AVX2 needs two
 //! permutations, on its one port for them, and a blend for eight lanes, and has too few registers for the
 //! tables: twice the 16 lanes' permutations are the floor there, 0.8 of the measured time.

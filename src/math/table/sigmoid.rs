@@ -1,6 +1,6 @@
 //! The logistic function in `f32`.
 
-use super::exponential::decay_less_square;
+use super::exponential::{DECAYED, decay_less_square};
 use super::{MAGIC, Piecewise, splat};
 use crate::lanes::{Lanes, Token};
 use fearless_simd::f32x16;
@@ -30,9 +30,11 @@ pub fn sigmoid_of_negative<S: Token>(simd: S, a: f32x16<S>) -> f32x16<S> {
     simd.outline(
         #[inline(always)]
         move || {
-            let bound = splat(simd, SIGMOID_COMMON);
-            let s = sigmoid_of_negative_common(simd, simd.at_most_f32(a, bound));
-            a.simd_ge(bound).select(tail(simd, a), s)
+            // The pieces make something of an a far out, which is not used.
+            let a = simd.at_most_f32(a, splat(simd, DECAYED));
+            let s = sigmoid_of_negative_common(simd, a);
+            let far = decay_less_square(simd, a, 1.0);
+            a.simd_ge(splat(simd, SIGMOID_COMMON)).select(far, s)
         },
     )
 }
@@ -52,12 +54,6 @@ pub fn sigmoid_of_negative_common<S: Token>(simd: S, a: f32x16<S>) -> f32x16<S> 
 fn from_negative<S: Token>(simd: S, x: f32x16<S>, s: f32x16<S>) -> f32x16<S> {
     let zero = splat(simd, 0.0);
     x.simd_ge(zero).select(splat(simd, 1.0) - s, s)
-}
-
-/// `1 / (1 + e^a)` from 14.25 on: `e - e^2`.
-#[inline(always)]
-fn tail<S: Token>(simd: S, a: f32x16<S>) -> f32x16<S> {
-    decay_less_square(simd, a, 1.0)
 }
 
 pub(super) const PIECES_PER_UNIT: f32 = 1.0875;

@@ -17,13 +17,12 @@ pub fn silu<S: Token>(simd: S, x: f32x16<S>) -> f32x16<S> {
     simd.outline(
         #[inline(always)]
         move || {
-            let a = x.abs();
-            let bound = splat(simd, SILU_COMMON);
-            // Where the tail rounds to -0.0 it stays that.
-            let zero = splat(simd, -0.0);
-            let near = common(simd, x, simd.at_most_f32(a, bound));
-            let far = x.simd_gt(zero).select(x, zero) + tail(simd, a);
-            a.simd_ge(bound).select(far, near)
+            // From 109 on the tail rounds to -0.0. The pieces make something of a, which is not used there.
+            let a = simd.at_most_f32(x.abs(), splat(simd, 110.0));
+            let near = common(simd, x, a);
+            // -0.0 stays that.
+            let far = simd.larger_f32(splat(simd, -0.0), x) + tail(simd, a);
+            a.simd_ge(splat(simd, SILU_COMMON)).select(far, near)
         },
     )
 }
@@ -46,11 +45,9 @@ fn common<S: Token>(simd: S, x: f32x16<S>, a: f32x16<S>) -> f32x16<S> {
     double.fma(splat(simd, 0.5), n)
 }
 
-/// `-a / (1 + e^a)` from 15.25 on: `-a (e - e^2)` with `e = e^-a = t (1 + g)`.
+/// `-a / (1 + e^a)` from 15.25 to 110: `-a (e - e^2)` with `e = e^-a = t (1 + g)`.
 #[inline(always)]
 fn tail<S: Token>(simd: S, a: f32x16<S>) -> f32x16<S> {
-    // From 109 on it rounds to -0.
-    let a = simd.at_most_f32(a, splat(simd, 110.0));
     let (t, g) = NATURAL.parts(simd, a, None);
     let unscale = splat(simd, UNSCALE);
     // In a correction of at most 2.4e-7, t may stand for e.

@@ -4,7 +4,7 @@
 //! `(c0 + b) + r (q + 1)`: as one rounding at its size as the other, where adding `a` at the end would make a
 //! second one. So the points were also chosen for `c0 + b` to be almost a float.
 
-use super::exponential::decay_less_square;
+use super::exponential::{DECAYED, decay_less_square};
 use super::sigmoid::PIECES_PER_UNIT;
 use super::{MAGIC, Piecewise, look_up, splat};
 use crate::lanes::{Lanes, Token};
@@ -20,11 +20,12 @@ pub fn softplus<S: Token>(simd: S, x: f32x16<S>) -> f32x16<S> {
     simd.outline(
         #[inline(always)]
         move || {
-            let (a, bound) = (x.abs(), splat(simd, SOFTPLUS_COMMON));
-            let zero = splat(simd, 0.0);
-            let near = Parts::new(simd, simd.at_most_f32(a, bound)).softplus(simd, x);
-            let far = x.simd_gt(zero).select(x, zero) + tail(simd, a);
-            a.simd_ge(bound).select(far, near)
+            // The pieces make something of an a far out, which is not used.
+            let a = simd.at_most_f32(x.abs(), splat(simd, DECAYED));
+            let near = Parts::new(simd, a).softplus(simd, x);
+            let positive = simd.larger_f32(splat(simd, 0.0), x);
+            let far = positive + decay_less_square(simd, a, 0.5);
+            a.simd_ge(splat(simd, SOFTPLUS_COMMON)).select(far, near)
         },
     )
 }
@@ -42,12 +43,12 @@ pub fn softplus_and_share<S: Token>(simd: S, x: f32x16<S>, share: f32x16<S>) -> 
     simd.outline(
         #[inline(always)]
         move || {
-            let (a, bound) = (x.abs(), splat(simd, SOFTPLUS_COMMON));
+            let a = simd.at_most_f32(x.abs(), splat(simd, DECAYED));
+            let near = Parts::new(simd, a).plus(share);
             let zero = splat(simd, 0.0);
-            let near = Parts::new(simd, simd.at_most_f32(a, bound)).plus(share);
-            let distance = share.simd_eq(zero).select(zero, a);
-            let far = distance.fma(share, tail(simd, a));
-            a.simd_ge(bound).select(far, near)
+            let distance = share.simd_eq(zero).select(zero, x.abs());
+            let far = distance.fma(share, decay_less_square(simd, a, 0.5));
+            a.simd_ge(splat(simd, SOFTPLUS_COMMON)).select(far, near)
         },
     )
 }
@@ -97,12 +98,6 @@ impl<S: Token> Parts<S> {
         let constant = share.fma(self.point, self.constant);
         self.r.fma(self.slope + share, constant)
     }
-}
-
-/// `log(1 + e^-a)` from 14.25 on: `e - e^2 / 2`.
-#[inline(always)]
-fn tail<S: Token>(simd: S, a: f32x16<S>) -> f32x16<S> {
-    decay_less_square(simd, a, 0.5)
 }
 
 /// Largest error in ULP, in a sample of each piece:
