@@ -7,7 +7,10 @@
 //! variance is ever a difference of nearly equal numbers. The result, or gradient, is a second pass.
 
 use super::channel_maps::Map;
-use super::channel_sums::{Mean, Means, Terms};
+use super::channel_sums::Means;
+use super::channel_terms::{
+    Gradients, SquaredDeviation, Value, ValueAndSquare, ValuesAndGradients,
+};
 use super::channels::{Channels, View};
 use super::sixteen::{Operands, Sixteen};
 use super::sums::{canonical, divide, is_narrow};
@@ -176,84 +179,6 @@ impl<F: FnOnce()> OnLevel for OnLanes<F> {
             #[inline(always)]
             || (self.0)(),
         );
-    }
-}
-
-struct Value;
-impl Terms<1> for Value {
-    const GRADIENT: bool = false;
-    const MEAN: bool = false;
-    #[inline(always)]
-    fn of<S: Token>(
-        one: f64x8<S>,
-        x: f64x8<S>,
-        _dy: f64x8<S>,
-        _mean: Mean<S>,
-    ) -> [(f64x8<S>, f64x8<S>); 1] {
-        [(x, one)]
-    }
-}
-
-struct ValueAndSquare;
-impl Terms<2> for ValueAndSquare {
-    const GRADIENT: bool = false;
-    const MEAN: bool = false;
-    #[inline(always)]
-    fn of<S: Token>(
-        one: f64x8<S>,
-        x: f64x8<S>,
-        _dy: f64x8<S>,
-        _mean: Mean<S>,
-    ) -> [(f64x8<S>, f64x8<S>); 2] {
-        [(x, one), (x, x)]
-    }
-}
-
-struct SquaredDeviation;
-impl Terms<1> for SquaredDeviation {
-    const GRADIENT: bool = false;
-    const MEAN: bool = true;
-    #[inline(always)]
-    fn of<S: Token>(
-        _one: f64x8<S>,
-        x: f64x8<S>,
-        _dy: f64x8<S>,
-        mean: Mean<S>,
-    ) -> [(f64x8<S>, f64x8<S>); 1] {
-        let deviation = mean.deviation(x);
-        [(deviation, deviation)]
-    }
-}
-
-/// `dy`, and `dy` times the deviation.
-struct Gradients;
-impl Terms<2> for Gradients {
-    const GRADIENT: bool = true;
-    const MEAN: bool = true;
-    #[inline(always)]
-    fn of<S: Token>(
-        one: f64x8<S>,
-        x: f64x8<S>,
-        dy: f64x8<S>,
-        mean: Mean<S>,
-    ) -> [(f64x8<S>, f64x8<S>); 2] {
-        [(dy, one), (dy, mean.deviation(x))]
-    }
-}
-
-/// All sums of a gradient at once.
-struct ValuesAndGradients;
-impl Terms<4> for ValuesAndGradients {
-    const GRADIENT: bool = true;
-    const MEAN: bool = false;
-    #[inline(always)]
-    fn of<S: Token>(
-        one: f64x8<S>,
-        x: f64x8<S>,
-        dy: f64x8<S>,
-        _mean: Mean<S>,
-    ) -> [(f64x8<S>, f64x8<S>); 4] {
-        [(x, one), (x, x), (dy, one), (dy, x)]
     }
 }
 

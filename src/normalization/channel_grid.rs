@@ -1,8 +1,10 @@
 //! Sums over samples of some of many channels, in registers: the channels of a sample lie side by side, the samples a
 //! row of the array apart.
 
-use super::channel_sums::{Mean, Terms, terms_at};
-use super::sixteen::{LANES, Sixteen, Sum};
+use super::channel_sums::terms_at;
+use super::channel_terms::{Mean, Terms};
+use super::lane_sums::Sum;
+use super::sixteen::{LANES, Sixteen};
 use crate::lanes::{Token, prefetch};
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;

@@ -7,8 +7,10 @@
 //! would be larger than the array itself where samples are few. All add the same terms in the same order.
 
 use super::channel_grid::{BESIDE, Grid};
+use super::channel_terms::{Mean, Terms};
 use super::channels::{Buffers, LONG, SEGMENT, View};
-use super::sixteen::{Aligned, LANES, Operands, Sixteen, Sum, add_products, first};
+use super::lane_sums::{Sum, add_products};
+use super::sixteen::{Aligned, LANES, Operands, Sixteen, first};
 use super::sums::{add, normalise};
 use crate::driver::operand::Operand;
 use crate::driver::rows::{read_block, reserve};
@@ -23,36 +25,6 @@ use std::ops::Range;
 
 /// Samples that are summed without carrying errors along.
 const SHORT: usize = 1024;
-
-/// What deviations are taken from: a mean in two parts.
-#[derive(Clone, Copy)]
-pub(super) struct Mean<S: Token> {
-    pub(super) high: f64x8<S>,
-    pub(super) low: f64x8<S>,
-}
-
-impl<S: Token> Mean<S> {
-    /// `x - mean`.
-    #[inline(always)]
-    pub(super) fn deviation(self, x: f64x8<S>) -> f64x8<S> {
-        (x - self.high) - self.low
-    }
-}
-
-/// Terms that are summed, each a product.
-pub(super) trait Terms<const N: usize>: Sync {
-    /// Whether they need the gradient, and the mean.
-    const GRADIENT: bool;
-    const MEAN: bool;
-
-    /// From an element, its gradient and the mean.
-    fn of<S: Token>(
-        one: f64x8<S>,
-        x: f64x8<S>,
-        dy: f64x8<S>,
-        mean: Mean<S>,
-    ) -> [(f64x8<S>, f64x8<S>); N];
-}
 
 /// Means of channels, high and low parts.
 #[derive(Clone, Copy)]

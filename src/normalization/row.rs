@@ -6,9 +6,8 @@
 //! result is a second pass over a row that is in cache. What binds both for `f32` is arithmetic: some ten
 //! instructions for eight elements, two thirds of them conversions.
 
-use super::sixteen::{
-    Aligned, LANES, Pair, Sixteen, Sum, for_each_sixteen, load_last, multiply_add,
-};
+use super::lane_sums::Sum;
+use super::sixteen::{Aligned, LANES, Pair, Sixteen, for_each_sixteen, load_last, multiply_add};
 use super::sums::divide;
 use crate::driver::elementwise::canonical_nan;
 use crate::lanes::{LINE, Lanes, Token, prefetch};

@@ -5,10 +5,11 @@
 //! not wait for those of another. Elements are converted anew each time: their `f64` copies would not stay in
 //! the first-level cache beside the sums.
 
+use super::lane_sums::{Sum, add_products};
 use super::row::{Centre, FAR, Moments, NEAR, Parameters, ZERO};
 use super::sixteen::{
-    Aligned, LANES, Pair, Sixteen, Sum, add_products, first, for_each_sixteen, for_each_vector,
-    load_last, multiply, zip,
+    Aligned, LANES, Pair, Sixteen, first, for_each_sixteen, for_each_vector, load_last, multiply,
+    zip,
 };
 use super::sums::{add, normalise};
 use crate::driver::elementwise::canonical_nan;

@@ -8,8 +8,8 @@
 use super::row::{Moments, Parameters, Ways, row_normalised};
 use super::row_gradient::{Beside, Gradients, Means, write_gradient};
 use super::short_rows::{SHORT, ShortScratch, rows_gradient, rows_normalised};
-use super::sixteen::{LANES, Operands, Sixteen, in_order, is_streamed};
-use super::sums::is_narrow;
+use super::sixteen::{LANES, Operands, Sixteen, is_streamed};
+use super::sums::{in_order, is_narrow};
 use crate::driver::floating_point::FloatingPointGuard;
 use crate::driver::operand::{BLOCK, Operand, OperandMut};
 use crate::driver::rows::{Target, for_each_row_range, read_block};

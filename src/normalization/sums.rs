@@ -60,3 +60,21 @@ pub(super) fn divide(high: f64, low: f64, n: f64) -> (f64, f64) {
 pub(super) fn canonical(value: f64) -> f64 {
     if value.is_nan() { f64::NAN } else { value }
 }
+
+/// For each of some numbers, the sum over pieces of work: each with its place in their order, high and low
+/// parts. They are added in that order, whichever thread had them.
+pub(super) fn in_order(mut pieces: Vec<(usize, Vec<f64>)>, n: usize) -> Vec<(f64, f64)> {
+    pieces.sort_unstable_by_key(|(place, _)| *place);
+    let mut totals = vec![(0.0, 0.0); n];
+    for (_, parts) in &pieces {
+        let (high, low) = parts.split_at(n);
+        for ((total, high), low) in totals.iter_mut().zip(high).zip(low) {
+            add(&mut total.0, &mut total.1, *high);
+            total.1 += low;
+        }
+    }
+    for total in &mut totals {
+        *total = normalise(total.0, total.1);
+    }
+    totals
+}
