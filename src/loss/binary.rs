@@ -6,7 +6,7 @@
 //! `-a log sigmoid(x) - b log sigmoid(-x) = (a + b) log(1 + e^-|x|) + |x| (b if x > 0 else a)`
 //!
 //! is a sum of terms that are not negative, with one exponential and one logarithm in all; of `f32` with labels as
-//! they are it comes out of a table, at most 1 ULP off for hard labels and 2.5 for soft ones. `a` and `b`
+//! they are it comes out of a table, at most 1.2 ULP off for hard labels and 1.5 for soft ones. `a` and `b`
 //! are the weights of the two outcomes: `a = pos_weight y'`, `b = 1 - y'`, `y' = (1 - s) y + s / 2`.
 
 use super::{

@@ -37,18 +37,20 @@ pub fn softplus_common<S: Token>(simd: S, x: f32x16<S>) -> f32x16<S> {
 }
 
 /// `log(1 + e^-|x|) + share |x|` for every `x` and shares from 0 to 1, a share of 0 taking nothing even of
-/// infinity; [`softplus`] where the share is 0 or 1.
+/// infinity. The logarithm is off by 1 ULP at most, 0.7 where it is largest; the share adds another rounding: at
+/// most 1.2 ULP for shares of 0 and 1, and 1.5 for others.
 #[inline(always)]
 pub fn softplus_and_share<S: Token>(simd: S, x: f32x16<S>, share: f32x16<S>) -> f32x16<S> {
     simd.outline(
         #[inline(always)]
         move || {
             let a = simd.at_most_f32(x.abs(), splat(simd, DECAYED));
-            let near = Parts::new(simd, a).plus(share);
             let zero = splat(simd, 0.0);
             let distance = share.simd_eq(zero).select(zero, x.abs());
-            let far = distance.fma(share, decay_less_square(simd, a, 0.5));
-            a.simd_ge(splat(simd, SOFTPLUS_COMMON)).select(far, near)
+            let logarithm = a
+                .simd_ge(splat(simd, SOFTPLUS_COMMON))
+                .select(decay_less_square(simd, a, 0.5), Parts::new(simd, a).sum());
+            share.fma(distance, logarithm)
         },
     )
 }
@@ -56,7 +58,8 @@ pub fn softplus_and_share<S: Token>(simd: S, x: f32x16<S>, share: f32x16<S>) -> 
 /// [`softplus_and_share`] where every lane's `|x|` is below [`SOFTPLUS_COMMON`].
 #[inline(always)]
 pub fn softplus_and_share_common<S: Token>(simd: S, x: f32x16<S>, share: f32x16<S>) -> f32x16<S> {
-    Parts::new(simd, x.abs()).plus(share)
+    let a = x.abs();
+    share.fma(a, Parts::new(simd, a).sum())
 }
 
 /// `log(1 + e^-a) = constant + r slope`, `a = point + r`.
@@ -92,11 +95,10 @@ impl<S: Token> Parts<S> {
         self.r.fma(slope, constant)
     }
 
-    /// With a share of `a` added.
+    /// Of a negative argument.
     #[inline(always)]
-    fn plus(self, share: f32x16<S>) -> f32x16<S> {
-        let constant = share.fma(self.point, self.constant);
-        self.r.fma(self.slope + share, constant)
+    fn sum(self) -> f32x16<S> {
+        self.r.fma(self.slope, self.constant)
     }
 }
 
