@@ -246,3 +246,23 @@ def test_predict_binary_of_scalars_and_shapes():
     assert not al.predict_binary(0.5)
     assert al.predict_binary(np.zeros((2, 0, 3))).shape == (2, 0, 3)
     assert al.predict_binary([[0.2, 0.8]]).tolist() == [[False, True]]
+
+
+@pytest.mark.parametrize("classes", [3, 10, 19])
+@pytest.mark.parametrize("least", [2.0**-29, 2.0**-30, 1e-44, 0.0])
+def test_samples_of_few_classes_are_as_by_themselves(classes: int, least: float) -> None:
+    """Several at once, whether their labels add up exactly or not, beside a NaN and a `-inf` too."""
+    rng = np.random.default_rng(classes)
+    logits = rng.normal(0, 3, (48, classes)).astype(np.float32)
+    labels = rng.dirichlet(np.ones(classes), 48).astype(np.float32)
+    labels[rng.random(labels.shape) < 0.3] = least
+    logits[20, 1], logits[40, 0] = -np.inf, np.nan
+    got = al.categorical_crossentropy(labels, logits, from_logits=True, reduction="none")
+    for i in range(48):
+        alone = al.categorical_crossentropy(labels[i : i + 1], logits[i : i + 1], from_logits=True)
+        np.testing.assert_array_equal(got[i], np.float32(alone))
+    x, y = logits[:16].astype(np.longdouble), labels[:16].astype(np.longdouble)
+    peak = x.max(1, keepdims=True)
+    log_sum = peak + np.log(np.exp(x - peak).sum(1, keepdims=True))
+    expected = (y * (log_sum - x)).sum(1)
+    assert np.all(np.abs(got[:16] - expected) <= 1.5 * np.spacing(expected.astype(np.float32)))

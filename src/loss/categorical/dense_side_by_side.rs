@@ -11,6 +11,7 @@ use crate::driver::elementwise::canonical_nan;
 use crate::driver::operand::{Operand, OperandMut};
 use crate::lanes::{Lanes, Token};
 use crate::loss::twofold::{Twofold, TwofoldLanes};
+use crate::math::twofold::two_sum;
 use crate::reduction::batch_statistics::{eight, put};
 use crate::reduction::row_exponential::unscale;
 use crate::reduction::row_probabilities::Scratch;
@@ -124,6 +125,88 @@ fn sum_labels<S: Token, T: RowReal, const COMPENSATE: bool>(
     Some(totals)
 }
 
+/// The least label, other than 0, whose digits all have places in an `f64` up to 2: those of an `f32` end with 2^-52.
+const LEAST: f64 = 1.0 / (1_u64 << 29) as f64;
+
+/// [`sum_labels`] of `f32`, to the bit, if there is no need for more; `None` if there may be.
+///
+/// Labels that are 0 or at least [`LEAST`], with a sum below 2, add up without an error, in any order. And where a sum
+/// of products is finite, all before it were: one that was not leaves a NaN. So folding need not ask.
+#[inline(always)]
+fn sum_plain_labels<S: Token, T: RowReal>(
+    simd: S,
+    tile: &Tile<T>,
+    labels: &Tile<T>,
+) -> Option<[[TwofoldLanes<S>; 2]; 2]> {
+    let n = tile.columns;
+    let zero = f64x8::splat(simd, 0.0);
+    let none = T::Vector::<S>::lit(simd, 0.0);
+    let least = T::Vector::<S>::lit(simd, LEAST);
+    let one = T::Vector::<S>::lit(simd, 1.0);
+    let mut plain = none.simd_eq(none);
+    let mut of_labels = [zero; 2];
+    let mut products = [[zero; 2]; LANES];
+    for (lane, slot) in products.iter_mut().enumerate().take(n) {
+        let mut sums = [zero; 2];
+        let mut class = lane;
+        while class < n {
+            let y = labels.get(simd, class);
+            let is_zero = y.simd_eq(none);
+            plain &= is_zero | (y.simd_ge(least) & y.simd_le(one));
+            let z = T::widen(simd, is_zero.select(none, tile.get(simd, class)));
+            let y = T::widen(simd, y);
+            for half in 0..2 {
+                of_labels[half] += y[half];
+                sums[half] += y[half] * z[half];
+            }
+            class = next_in_lane(lane, class, n, LANES);
+        }
+        *slot = sums;
+    }
+    let two = f64x8::splat(simd, 2.0);
+    let exact = of_labels[0].simd_lt(two) & of_labels[1].simd_lt(two);
+    let products = [fold_finite(&products, 0), fold_finite(&products, 1)];
+    let finite = products[0].high.is_finite() & products[1].high.is_finite();
+    if !plain.all_true() || !(exact & finite).all_true() {
+        return None;
+    }
+    let mut totals = [products; 2];
+    for half in 0..2 {
+        let labels = TwofoldLanes {
+            high: of_labels[half],
+            low: zero,
+        };
+        totals[half] = [labels, products[half]];
+    }
+    Some(totals)
+}
+
+/// The sum of lanes' sums, of one half of the samples, in the order of `labels::fold`, and to its bits if it is finite.
+#[inline(always)]
+fn fold_finite<S: Token>(sums: &[[f64x8<S>; 2]; LANES], half: usize) -> TwofoldLanes<S> {
+    let none = f64x8::splat(sums[0][half].token(), 0.0);
+    let mut parts = [TwofoldLanes {
+        high: none,
+        low: none,
+    }; 4];
+    for i in 0..4 {
+        (parts[i].high, parts[i].low) = two_sum(sums[i][half], sums[i + 4][half]);
+    }
+    for distance in [2, 1] {
+        for i in 0..distance {
+            let (a, b) = (parts[i], parts[i + distance]);
+            let (sum, error) = two_sum(a.high, b.high);
+            let low = error + (a.low + b.low);
+            let high = sum + low;
+            parts[i] = TwofoldLanes {
+                high,
+                low: low - (high - sum),
+            };
+        }
+    }
+    parts[0]
+}
+
 impl<S: Token> Pass<'_, S> {
     /// Whether a batch may be for [`Pass::dense_side_by_side`].
     pub(super) fn is_dense_side_by_side<T: Summed>(
@@ -184,7 +267,15 @@ impl<S: Token> Pass<'_, S> {
                         return false;
                     }
                     statistics.write(simd, begin, &mut pending.statistics);
-                    let sums = if self.batch.double {
+                    let plain = match &labels {
+                        LabelTile::Same(labels) if T::HALVES == 2 => {
+                            sum_plain_labels(simd, &tile, labels)
+                        }
+                        _ => None,
+                    };
+                    let sums = if plain.is_some() {
+                        plain
+                    } else if self.batch.double {
                         sum_labels::<S, T, true>(simd, &tile, &labels)
                     } else {
                         sum_labels::<S, T, false>(simd, &tile, &labels)
