@@ -6,12 +6,12 @@
 
 use fearless_simd::f32x16;
 use fearless_simd::prelude::*;
-use fearless_simd::u32x16;
+use fearless_simd::{f64x8, u32x16, u64x8};
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{
-    __m256, __m256i, __m512, __m512i, _mm256_blendv_ps, _mm256_castsi256_ps,
-    _mm256_permutevar8x32_ps, _mm256_slli_epi32, _mm512_permutexvar_ps,
+    __m256, __m256i, __m512, __m512d, __m512i, _mm256_blendv_ps, _mm256_castsi256_ps,
+    _mm256_permutevar8x32_ps, _mm256_slli_epi32, _mm512_permutex2var_pd, _mm512_permutexvar_ps,
 };
 
 #[cfg(target_arch = "aarch64")]
@@ -27,6 +27,26 @@ pub(super) fn by_element<S: Simd>(simd: S, table: f32x16<S>, index: u32x16<S>) -
     let index: [u32; 16] = index.into();
     f32x16::simd_from(simd, index.map(|i| table[i as usize % 16]))
 }
+
+/// The same for doubles.
+#[inline(always)]
+pub(super) fn doubles_by_element<S: Simd>(simd: S, table: &[f64; 16], index: u64x8<S>) -> f64x8<S> {
+    let index: [u64; 8] = index.into();
+    f64x8::simd_from(simd, index.map(|i| table[i as usize % 16]))
+}
+
+#[cfg(target_arch = "x86_64")]
+fearless_simd::kernel!(
+    #[inline(always)]
+    pub(super) fn doubles_avx512(
+        token: Avx512,
+        low: __m512d,
+        high: __m512d,
+        index: __m512i,
+    ) -> __m512d {
+        _mm512_permutex2var_pd(low, index, high)
+    }
+);
 
 #[cfg(target_arch = "x86_64")]
 fearless_simd::kernel!(

@@ -5,7 +5,7 @@ use super::lookup;
 use super::memory;
 use super::memory::Line;
 use fearless_simd::prelude::*;
-use fearless_simd::{Fallback, f32x16, f64x8, u32x16};
+use fearless_simd::{Fallback, f32x16, f64x8, u32x16, u64x8};
 #[cfg(target_arch = "aarch64")]
 use fearless_simd::{f32x4, u32x4};
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -45,6 +45,12 @@ pub trait Token: Simd {
         let [a, b, c, d, e, f, g, h] = table;
         let twice = [a, b, c, d, e, f, g, h, a, b, c, d, e, f, g, h];
         self.lookup_f32(twice.simd_into(self), index)
+    }
+
+    /// The table's entry number `index` modulo 16, per lane.
+    #[inline(always)]
+    fn lookup_f64(self, table: &[f64; 16], index: u64x8<Self>) -> f64x8<Self> {
+        lookup::doubles_by_element(self, table, index)
     }
 
     /// `b` where it is the larger, else `a`. One instruction where there is one for it.
@@ -128,6 +134,12 @@ token_with_fma!(fearless_simd::x86::Avx512, "avx512", {
     #[inline(always)]
     fn lookup_f32(self, table: f32x16<Self>, index: u32x16<Self>) -> f32x16<Self> {
         lookup::avx512(self, table.into(), index.into()).simd_into(self)
+    }
+
+    #[inline(always)]
+    fn lookup_f64(self, table: &[f64; 16], index: u64x8<Self>) -> f64x8<Self> {
+        let half = |first| f64x8::from_slice(self, &table[first..first + 8]).into();
+        lookup::doubles_avx512(self, half(0), half(8), index.into()).simd_into(self)
     }
 
     #[inline(always)]
