@@ -1,4 +1,4 @@
-"""Every kernel, at every SIMD level: its time in copies of the same memory, against the committed record.
+"""Every kernel, at every fast SIMD level: its time in copies of the same memory, against the committed record.
 
 A function, a dtype and a size make a case; each SIMD level runs in a process of its own, on one thread. A
 case is timed in turns with a copy of as many bytes as its input has, so that the machine's load and clock
@@ -25,7 +25,8 @@ from .machine import cpu_name
 from .timing import race
 
 RECORD = Path(__file__).resolve().parent / "records" / "kernels.json"
-LEVELS = ["avx512", "avx2", "sse2", "neon"]
+# Those that are meant to be fast.
+LEVELS = ["avx512", "avx2", "neon"]
 DTYPES = ["float16", "float32", "float64"]
 # Elements of the elementwise functions, and shapes of those along an axis: about as many.
 SIZES = [10_000, 300_000]
