@@ -1,4 +1,4 @@
-"""Every kernel, at every fast SIMD level: its time in copies of the same memory, against the committed record.
+"""Every kernel, at every fast SIMD level: its time in copies of the same memory, against the record.
 
 A function, a dtype and a size make a case; each SIMD level runs in a process of its own, on one thread. A
 case is timed in turns with a copy of as many bytes as its input has, so that the machine's load and clock
