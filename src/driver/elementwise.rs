@@ -25,7 +25,7 @@ const SMALL_BUFFER: usize = 32;
 
 /// Elements that are looked at before they are computed, where a function has a common form: so many
 /// that the test costs little, so few that a rare uncommon one is alone with few others.
-const BLOCK: usize = 128;
+pub const BLOCK: usize = 128;
 
 /// Bytes by which memory is asked for what will be read. Without that, a CPU whose own guesses stop at
 /// the end of a page waits at each: 1M values, in the third-level cache, would take a quarter to a half longer.

@@ -14,7 +14,7 @@ use super::Loss;
 use super::call::{Batch, Labels, LossError, Request};
 use super::options::{OptionError, Options};
 use super::reduction::Totals;
-use crate::driver::elementwise::{Sizes, canonical_nan, sizes};
+use crate::driver::elementwise::{BLOCK, Sizes, canonical_nan, sizes};
 use crate::dtype::{Dtype, Real};
 use crate::lanes::{Lanes, Token, prefetch};
 use crate::level::{Level, OnLevel};
@@ -373,9 +373,6 @@ fn evaluate<S: Token, F: Formula, T: Real>(formula: F, simd: S, block: Block<'_,
 /// The operands of a block, and where its derivatives will be written to.
 type Inputs<'a, T> = (&'a [T], &'a [T], &'a [T], *const T);
 
-/// Elements that are looked at before they are computed, where a formula has a near form.
-const NEAR_BLOCK: usize = 128;
-
 /// Apply `near` in blocks whose predictions all are, and `function` elsewhere.
 #[inline(always)]
 fn by_distance<S: Token, F: Formula, T: Real, const OUTPUTS: usize>(
@@ -391,9 +388,9 @@ fn by_distance<S: Token, F: Formula, T: Real, const OUTPUTS: usize>(
     }
     let (y_true, y_pred, _, target) = inputs;
     let bound = f64::from(F::NEAR.unwrap_or(0.0));
-    let blocks = y_true.chunks(NEAR_BLOCK).zip(y_pred.chunks(NEAR_BLOCK));
+    let blocks = y_true.chunks(BLOCK).zip(y_pred.chunks(BLOCK));
     for (i, (y_true, y_pred)) in blocks.enumerate() {
-        let start = i * NEAR_BLOCK;
+        let start = i * BLOCK;
         let outputs = outputs.each_mut().map(|output| &mut output[start..]);
         let inputs = (y_true, y_pred, &y_true[..0], target.wrapping_add(start));
         let predictions = y_pred.chunks(T::Vector::<S>::LEN).map(
