@@ -2,7 +2,8 @@
 
 With several threads a contender's idle ones spin for a while, in case that more work comes: on the cores
 that the next contender needs. So each turn begins with a rest, longer than OpenMP's and Eigen's threads
-spin, and a call that is not timed, which wakes the contender's own.
+spin, and with calls that are not timed: on a virtual machine a core that slept takes up to a
+millisecond to come back, and longer to its full speed.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from time import perf_counter, process_time, sleep
 
 # A contender this many times slower than the fastest is out of the race after one round.
 HOPELESS = 6.0
-# Seconds between turns.
+# Seconds between turns, and of calls before those that are timed.
 REST = 0.02
+WARM_UP = 0.003
 
 
 # "cpu" counts the time of all of the process's threads: for one thread on a machine that others use too.
@@ -22,9 +24,13 @@ CLOCKS = {"wall": perf_counter, "cpu": process_time}
 
 
 def seconds_per_call(call: Callable[[], object], repeats: int, clock: str, rest: float) -> float:
-    """Of `repeats` calls in a row, after a rest and one that is not timed."""
+    """Of `repeats` calls in a row, after a rest and some that are not timed."""
     sleep(rest)
-    call()
+    warm = perf_counter() + (WARM_UP if rest else 0)
+    while True:
+        call()
+        if perf_counter() > warm:
+            break
     now = CLOCKS[clock]
     start = now()
     for _ in range(repeats):

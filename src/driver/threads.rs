@@ -6,6 +6,7 @@
 //! a call in another thread may still be running on them, and they are idle threads, a few at most.
 
 use super::floating_point::FloatingPointGuard;
+use super::fork_join::fork_join;
 use std::ops::Range;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
@@ -77,7 +78,7 @@ fn pool(workers: usize) -> Option<&'static rayon_core::ThreadPool> {
 
 /// Work through `0..n` in pieces of at most `grain` on as many threads as allowed.
 ///
-/// Each thread makes a state with `init` and passes it to `work` with each piece it takes; the states
+/// Each thread that joins in makes a state with `init` and passes it to `work` with each piece it takes; the states
 /// come back in no particular order. `keep_going` is asked now and then, on the calling thread only.
 ///
 /// # Errors
@@ -119,18 +120,13 @@ pub fn parallel<State: Send>(
         None => vec![take_pieces(Some(keep_going))],
         Some(pool) => {
             let states = Mutex::new(Vec::with_capacity(helpers + 1));
-            let collect = |state| {
-                states
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(state);
+            let lock = || states.lock().unwrap_or_else(PoisonError::into_inner);
+            let on_worker = || {
+                let state = take_pieces(None);
+                lock().push(state);
             };
-            pool.in_place_scope(|scope| {
-                for _ in 0..helpers {
-                    scope.spawn(|_| collect(take_pieces(None)));
-                }
-                collect(take_pieces(Some(keep_going)));
-            });
+            let own = fork_join(pool, helpers, &on_worker, || take_pieces(Some(keep_going)));
+            lock().push(own);
             states.into_inner().unwrap_or_else(PoisonError::into_inner)
         }
     };
