@@ -12,6 +12,7 @@ mod loss_error;
 mod loss_metric;
 mod losses;
 mod normalization;
+mod numpy;
 mod rank;
 mod threads;
 mod ufunc;
