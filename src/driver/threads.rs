@@ -90,19 +90,38 @@ pub fn parallel<State: Send>(
     init: impl Fn() -> State + Sync,
     work: impl Fn(&mut State, Range<usize>) + Sync,
 ) -> Result<Vec<State>, Interrupted> {
+    let states = Mutex::new(Vec::new());
+    share_out(n, grain, keep_going, &|next| {
+        let mut state = init();
+        while let Some(piece) = next() {
+            work(&mut state, piece);
+        }
+        states
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(state);
+    })?;
+    Ok(states.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+type NextPiece<'a> = dyn FnMut() -> Option<Range<usize>> + 'a;
+
+/// Run `thread` on each thread that joins in; it is given what hands it the next piece.
+///
+/// A function of its own, not generic: one copy for all kernels on all levels.
+fn share_out(
+    n: usize,
+    grain: usize,
+    keep_going: &dyn Fn() -> bool,
+    thread: &(dyn Fn(&mut NextPiece<'_>) + Sync),
+) -> Result<(), Interrupted> {
     let pieces = n.div_ceil(grain.max(1));
-    let next = AtomicUsize::new(0);
+    let taken = AtomicUsize::new(0);
     let stopped = AtomicBool::new(false);
     let take_pieces = |poll: Option<&dyn Fn() -> bool>| {
         let _environment = FloatingPointGuard::new();
-        let mut state = init();
         let mut polled = Instant::now();
-        loop {
-            let piece = next.fetch_add(1, Ordering::Relaxed);
-            if piece >= pieces || stopped.load(Ordering::Relaxed) {
-                return state;
-            }
-            work(&mut state, piece * grain..n.min((piece + 1) * grain));
+        thread(&mut || {
             if let Some(keep_going) = poll
                 && polled.elapsed() >= POLL_INTERVAL
             {
@@ -111,29 +130,25 @@ pub fn parallel<State: Send>(
                     stopped.store(true, Ordering::Relaxed);
                 }
             }
-        }
+            let piece = taken.fetch_add(1, Ordering::Relaxed);
+            (piece < pieces && !stopped.load(Ordering::Relaxed))
+                .then(|| piece * grain..n.min((piece + 1) * grain))
+        });
     };
 
     let helpers = num_threads().min(pieces).saturating_sub(1);
     let pool = if helpers == 0 { None } else { pool(helpers) };
-    let states = match pool {
-        None => vec![take_pieces(Some(keep_going))],
+    match pool {
+        None => take_pieces(Some(keep_going)),
         Some(pool) => {
-            let states = Mutex::new(Vec::with_capacity(helpers + 1));
-            let lock = || states.lock().unwrap_or_else(PoisonError::into_inner);
-            let on_worker = || {
-                let state = take_pieces(None);
-                lock().push(state);
-            };
-            let own = fork_join(pool, helpers, &on_worker, || take_pieces(Some(keep_going)));
-            lock().push(own);
-            states.into_inner().unwrap_or_else(PoisonError::into_inner)
+            let here = || take_pieces(Some(keep_going));
+            fork_join(pool, helpers, &|| take_pieces(None), here);
         }
-    };
+    }
     if stopped.into_inner() {
         Err(Interrupted)
     } else {
-        Ok(states)
+        Ok(())
     }
 }
 

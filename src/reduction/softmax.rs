@@ -119,6 +119,8 @@ impl<F: RowFunction, T: RowReal> OnLevel for Call<'_, F, T> {
             columns,
             &|| true,
             Scratch::default,
+            // Called from several places, each of which would compile its own copy.
+            #[inline(never)]
             |scratch, rows| {
                 simd.vectorize(
                     #[inline(always)]

@@ -4,7 +4,10 @@ use super::super::arrays::{Array, tuple};
 use super::super::axis::result_dtype;
 use super::input;
 use crate::driver::floating_point::FloatingPointGuard;
+use crate::driver::operand::{Operand, OperandMut};
 use crate::dtype::Dtype;
+use crate::lanes::Token;
+use crate::level::{Level, OnLevel};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -39,7 +42,10 @@ impl<'py> Parameter<'py> {
         let mut values = vec![0.0; shape.iter().product()];
         // SAFETY: the array's own layout; it outlives the call.
         let operand = unsafe { array.operand(array.shape(), array.strides()) };
-        operand.read(fearless_simd::Fallback::new(), 0, &mut values);
+        Level::current().dispatch(Read {
+            operand: &operand,
+            values: &mut values,
+        });
         Ok(Self {
             array: Some(array),
             values,
@@ -67,13 +73,35 @@ impl<'py> Parameter<'py> {
 /// Write numbers to an array of as many elements.
 pub(super) fn write(array: &Array<'_>, values: &[f64]) {
     let _environment = FloatingPointGuard::new();
-    // SAFETY: a writable array in its own layout, which only this thread, holding the GIL, knows of or may
-    // write.
-    unsafe {
-        array.operand_mut(array.shape(), array.strides()).write(
-            fearless_simd::Fallback::new(),
-            0,
-            values,
-        );
+    // SAFETY: a writable array in its own layout.
+    let target = unsafe { array.operand_mut(array.shape(), array.strides()) };
+    Level::current().dispatch(Write { target, values });
+}
+
+struct Read<'a> {
+    operand: &'a Operand<'a>,
+    values: &'a mut [f64],
+}
+
+impl OnLevel for Read<'_> {
+    type Output = ();
+
+    fn run<S: Token>(self, simd: S) {
+        self.operand.read(simd, 0, self.values);
+    }
+}
+
+/// The target is known to this thread only, which holds the GIL.
+struct Write<'a> {
+    target: OperandMut<'a>,
+    values: &'a [f64],
+}
+
+impl OnLevel for Write<'_> {
+    type Output = ();
+
+    fn run<S: Token>(self, simd: S) {
+        // SAFETY: as many values as elements, which no other thread may read or write.
+        unsafe { self.target.write(simd, 0, self.values) };
     }
 }
