@@ -2,7 +2,8 @@
 //!
 //! 16-bit floats widen exactly on load and are rounded once, to nearest even, on store. The
 //! conversions are branch-free scalar code: inside a `vectorize` context the compiler turns a loop of
-//! them into the level's own instructions, and their result is defined bit by bit on every CPU.
+//! them into the level's own instructions, and their result is defined bit by bit on every CPU. A run of `float16` is
+//! converted by the level's instruction for it, to the same bits.
 
 use crate::lanes::{Lanes, Token};
 use fearless_simd::prelude::*;
@@ -83,6 +84,28 @@ pub trait Storage: Copy + Send + Sync + 'static {
     fn from_f32(value: f32) -> Self;
     /// The nearest element, with one rounding.
     fn from_f64(value: f64) -> Self;
+    /// Convert to as many elements as `target` has those that lie one after the other from `source` on.
+    ///
+    /// # Safety
+    /// They can be read; they may be unaligned.
+    #[inline(always)]
+    unsafe fn read_run<S: Token, T: Real>(_simd: S, source: *const Self, target: &mut [T]) {
+        for (i, slot) in target.iter_mut().enumerate() {
+            // SAFETY: promised by the caller.
+            *slot = T::convert_from(unsafe { source.add(i).read_unaligned() });
+        }
+    }
+    /// Round all elements of `source` to those that lie one after the other from `target` on.
+    ///
+    /// # Safety
+    /// They can be written, and no references to them live; they may be unaligned.
+    #[inline(always)]
+    unsafe fn write_run<S: Token, T: Real>(_simd: S, source: &[T], target: *mut Self) {
+        for (i, value) in source.iter().enumerate() {
+            // SAFETY: promised by the caller.
+            unsafe { target.add(i).write_unaligned(value.convert_to()) };
+        }
+    }
     /// The value as a class id; `u64` beyond `i64::MAX` becomes `i64::MAX`, floats are truncated.
     fn to_i64(self) -> i64;
 }
@@ -198,7 +221,9 @@ impl Storage for F16 {
         let normal = (magnitude << 13) + (112 << 23);
         // 0.5 + h * 2^-24 is exact: subnormals are multiples of 2^-24, the spacing of floats at 0.5.
         let subnormal = (f32::from_bits(0x3f00_0000 | magnitude) - 0.5).to_bits();
-        let special = 0x7f80_0000 | (magnitude << 13);
+        // NaN is quiet afterwards.
+        let quiet = u32::from(magnitude > 0x7c00) << 22;
+        let special = 0x7f80_0000 | quiet | (magnitude << 13);
         let finite = if magnitude < 0x0400 {
             subnormal
         } else {
@@ -253,6 +278,16 @@ impl Storage for F16 {
         };
         let bits = if value.is_nan() { 0x7e00 } else { bits | sign };
         Self(bits as u16)
+    }
+    #[inline(always)]
+    unsafe fn read_run<S: Token, T: Real>(simd: S, source: *const Self, target: &mut [T]) {
+        // SAFETY: promised by the caller.
+        unsafe { T::read_halves(simd, source, target) }
+    }
+    #[inline(always)]
+    unsafe fn write_run<S: Token, T: Real>(simd: S, source: &[T], target: *mut Self) {
+        // SAFETY: promised by the caller.
+        unsafe { T::write_halves(simd, source, target) }
     }
     #[inline(always)]
     fn to_i64(self) -> i64 {
@@ -317,6 +352,46 @@ pub trait Real:
 
     /// The number nearest to `value`.
     fn nearest(value: f64) -> Self;
+
+    /// [`Storage::read_run`] of `float16`.
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(always)]
+    unsafe fn read_halves<S: Token>(_simd: S, source: *const F16, target: &mut [Self]) {
+        for (i, slot) in target.iter_mut().enumerate() {
+            // SAFETY: promised by the caller.
+            *slot = Self::convert_from(unsafe { source.add(i).read_unaligned() });
+        }
+    }
+
+    /// [`Storage::write_run`] of `float16`.
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(always)]
+    unsafe fn write_halves<S: Token>(_simd: S, source: &[Self], target: *mut F16) {
+        for (i, value) in source.iter().enumerate() {
+            // SAFETY: promised by the caller.
+            unsafe { target.add(i).write_unaligned(value.convert_to()) };
+        }
+    }
+}
+
+/// Call `f` with the index of each vector of 16 of `n` elements, the last ending with them; and how many elements there
+/// are if they are too few for that.
+#[inline(always)]
+fn sixteen_at_a_time(n: usize, mut f: impl FnMut(usize)) -> usize {
+    if n < 16 {
+        return n;
+    }
+    for at in (0..n - 15).step_by(16) {
+        f(at);
+    }
+    if !n.is_multiple_of(16) {
+        f(n - 16);
+    }
+    0
 }
 
 impl Real for f32 {
@@ -334,6 +409,41 @@ impl Real for f32 {
     #[inline(always)]
     fn nearest(value: f64) -> Self {
         value as f32
+    }
+    #[inline(always)]
+    unsafe fn read_halves<S: Token>(simd: S, source: *const F16, target: &mut [Self]) {
+        let few = sixteen_at_a_time(
+            target.len(),
+            #[inline(always)]
+            |at| {
+                // SAFETY: promised by the caller: `at` is 16 elements from the end at least.
+                let halves = unsafe { source.add(at).cast::<[u16; 16]>().read_unaligned() };
+                simd.widen_halves(halves)
+                    .store_slice(&mut target[at..at + 16]);
+            },
+        );
+        for (i, slot) in target.iter_mut().enumerate().take(few) {
+            // SAFETY: promised by the caller.
+            *slot = unsafe { source.add(i).read_unaligned() }.to_f32();
+        }
+    }
+    #[inline(always)]
+    unsafe fn write_halves<S: Token>(simd: S, source: &[Self], target: *mut F16) {
+        let few = sixteen_at_a_time(
+            source.len(),
+            #[inline(always)]
+            |at| {
+                let halves = simd.narrow_halves(f32x16::from_slice(simd, &source[at..at + 16]));
+                // SAFETY: promised by the caller: `at` is 16 elements from the end at least.
+                unsafe {
+                    target.add(at).cast::<[u16; 16]>().write_unaligned(halves);
+                }
+            },
+        );
+        for (i, &value) in source.iter().enumerate().take(few) {
+            // SAFETY: promised by the caller.
+            unsafe { target.add(i).write_unaligned(F16::from_f32(value)) };
+        }
     }
 }
 

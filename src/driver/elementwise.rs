@@ -6,7 +6,7 @@
 //! vector code, the last few of an array too, so its result depends on nothing but its value.
 
 use super::threads::parallel;
-use crate::dtype::{Dtype, Real, with_storage};
+use crate::dtype::{Dtype, Real, Storage, with_storage};
 use crate::lanes::{LINE, Lanes, Line, Token, fence_streamed, prefetch};
 use crate::level::{Level, OnLevel};
 use fearless_simd::prelude::*;
@@ -573,10 +573,8 @@ impl<T: Real> OnLevel for Gather<'_, T> {
             || {
                 let first = self.source.data.cast::<E>();
                 if self.source.stride == size_of::<E>() as isize {
-                    for (i, slot) in self.target.iter_mut().enumerate() {
-                        // SAFETY: one of the readable elements.
-                        *slot = T::convert_from(unsafe { first.add(i).read_unaligned() });
-                    }
+                    // SAFETY: the readable elements.
+                    unsafe { E::read_run(simd, first, self.target) };
                 } else {
                     for (i, slot) in self.target.iter_mut().enumerate() {
                         let address = self.source.at(i).cast::<E>();
@@ -605,10 +603,8 @@ impl<T: Real> OnLevel for Scatter<'_, T> {
             || {
                 let first = self.target.data.cast::<E>();
                 if self.target.stride == size_of::<E>() as isize {
-                    for (i, value) in self.source.iter().enumerate() {
-                        // SAFETY: one of the writable elements.
-                        unsafe { first.add(i).write_unaligned(value.convert_to()) };
-                    }
+                    // SAFETY: the writable elements.
+                    unsafe { E::write_run(simd, self.source, first) };
                 } else {
                     for (i, value) in self.source.iter().enumerate() {
                         // SAFETY: one of the writable elements.

@@ -113,6 +113,59 @@ fn run(layout: &Layout, start: usize, size: usize) -> usize {
     }
 }
 
+/// Elements that lie one after the other, of whatever type: to be asked for from memory, not to be read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ahead {
+    address: *const u8,
+    size: usize,
+}
+
+impl Ahead {
+    /// The elements from an address on.
+    #[inline(always)]
+    pub(crate) fn of<T>(first: *const T) -> Self {
+        Self {
+            address: first.cast(),
+            size: size_of::<T>(),
+        }
+    }
+
+    /// Those after the first `n`.
+    #[inline(always)]
+    pub(crate) fn after(self, n: usize) -> Self {
+        Self {
+            address: self.address.wrapping_add(n * self.size),
+            ..self
+        }
+    }
+
+    /// The `i`-th of as many parts as there are rows of `columns` `T`s, in steps of their bytes; nothing new once all
+    /// elements have been named, which takes fewer steps if they are smaller.
+    #[inline(always)]
+    pub(crate) fn part<T>(self, i: usize, rows: usize, columns: usize) -> *const u8 {
+        let begun = i * size_of::<T>() < rows * self.size;
+        self.address.wrapping_add(if begun {
+            i * columns * size_of::<T>()
+        } else {
+            0
+        })
+    }
+}
+
+/// See [`Operand::ahead`].
+#[inline]
+fn ahead(
+    layout: &Layout,
+    data: *const u8,
+    dtype: Dtype,
+    (start, n): (usize, usize),
+) -> Option<Ahead> {
+    let size = dtype.size();
+    let offset = layout.contiguous(start, n, size)?;
+    let address = data.wrapping_offset(offset);
+    Some(Ahead { address, size })
+}
+
 /// An array to read from.
 #[derive(Clone, Debug)]
 pub struct Operand<'a> {
@@ -211,6 +264,12 @@ impl<'a> Operand<'a> {
             .then(|| unsafe { std::slice::from_raw_parts(first, n) })
     }
 
+    /// Where the elements `start .. start + n` lie, if they do one after the other.
+    #[inline]
+    pub(crate) fn ahead(&self, start: usize, n: usize) -> Option<Ahead> {
+        ahead(&self.layout, self.data, self.dtype, (start, n))
+    }
+
     /// How many elements from `start` on lie in place as `T`s of a slice, alignment left open.
     #[inline]
     #[must_use]
@@ -245,7 +304,10 @@ impl<'a> Operand<'a> {
         with_storage!(self.dtype, E => simd.vectorize(
             #[inline(always)]
             || {
-                self.read_as::<E, T>(start, out, |element| T::convert_from(element));
+                self.read_as::<E, T>(start, out, |element| T::convert_from(element), |first, run| {
+                    // SAFETY: the run's elements lie inside the operand's readable memory.
+                    unsafe { E::read_run(simd, first, run) };
+                });
                 if self.negated {
                     for value in &mut *out {
                         *value = -*value;
@@ -278,26 +340,34 @@ impl<'a> Operand<'a> {
     pub fn read_class_ids<S: Token>(&self, simd: S, start: usize, out: &mut [i64]) {
         with_storage!(self.dtype, E => simd.vectorize(
             #[inline(always)]
-            || self.read_as::<E, i64>(start, out, Storage::to_i64)
+            || self.read_as::<E, i64>(start, out, Storage::to_i64, |first, run| {
+                for (i, slot) in run.iter_mut().enumerate() {
+                    // SAFETY: an element of the run lies inside the operand's readable memory.
+                    *slot = unsafe { first.add(i).read_unaligned() }.to_i64();
+                }
+            })
         ));
     }
 
     #[inline(always)]
-    fn read_as<E: Storage, O>(&self, start: usize, out: &mut [O], convert: impl Fn(E) -> O) {
+    fn read_as<E: Storage, O>(
+        &self,
+        start: usize,
+        out: &mut [O],
+        convert: impl Fn(E) -> O,
+        convert_run: impl Fn(*const E, &mut [O]),
+    ) {
         let mut filled = 0;
         self.layout.runs(start, out.len(), |offset, stride, n| {
             let first = self.data.wrapping_offset(offset);
             let target = &mut out[filled..filled + n];
             filled += n;
             if stride == size_of::<E>() as isize && !self.swapped {
-                for (i, slot) in target.iter_mut().enumerate() {
-                    // SAFETY: element i of the run lies inside the operand's readable memory.
-                    *slot = convert(unsafe { first.cast::<E>().add(i).read_unaligned() });
-                }
+                convert_run(first.cast(), target);
             } else {
                 for (i, slot) in target.iter_mut().enumerate() {
                     let address = first.wrapping_offset(i as isize * stride).cast::<E>();
-                    // SAFETY: as above, with the operand's own stride.
+                    // SAFETY: element i of the run lies inside the operand's readable memory.
                     let element = unsafe { address.read_unaligned() };
                     *slot = convert(if self.swapped {
                         element.swap_bytes()
@@ -378,6 +448,12 @@ impl OperandMut<'_> {
         first.is_aligned().then_some(first)
     }
 
+    /// As [`Operand::ahead`].
+    #[inline]
+    pub(crate) fn ahead(&self, start: usize, n: usize) -> Option<Ahead> {
+        ahead(&self.layout, self.data, self.dtype, (start, n))
+    }
+
     /// As [`Operand::run`].
     #[inline]
     #[must_use]
@@ -417,11 +493,9 @@ impl OperandMut<'_> {
                     let source = &values[done..done + n];
                     done += n;
                     if stride == size_of::<E>() as isize && !self.swapped {
-                        for (i, &value) in source.iter().enumerate() {
-                            // SAFETY: element i of the run lies inside the operand's writable memory,
-                            // which the caller lets this thread write.
-                            unsafe { first.cast::<E>().add(i).write_unaligned(value.convert_to()) };
-                        }
+                        // SAFETY: the run's elements lie inside the operand's writable memory, which the caller
+                        // lets this thread write.
+                        unsafe { E::write_run(simd, source, first.cast()) };
                     } else {
                         for (i, &value) in source.iter().enumerate() {
                             let element: E = value.convert_to();

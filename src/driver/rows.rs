@@ -8,7 +8,7 @@
 //! neighbours or SIMD level; and so is the order of every sum.
 
 use super::floating_point::FloatingPointGuard;
-use super::operand::{BLOCK, Operand, OperandMut};
+use super::operand::{Ahead, BLOCK, Operand, OperandMut};
 use super::threads::{Interrupted, parallel};
 use crate::dtype::Real;
 use crate::lanes::{Lanes, Token};
@@ -147,6 +147,21 @@ pub(crate) unsafe fn maximum<S: Token, T: Real>(
     n: usize,
     negative_infinity: T,
 ) -> T {
+    // SAFETY: passed on.
+    largest_lane::<S, T>(unsafe { lane_maxima(simd, source, n, negative_infinity) })
+}
+
+/// The elements of [`maximum`], reduced to one for each lane.
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+pub(crate) unsafe fn lane_maxima<S: Token, T: Real>(
+    simd: S,
+    source: *const T,
+    n: usize,
+    negative_infinity: T,
+) -> T::Vector<S> {
     let lanes = T::Vector::<S>::LEN;
     let mut largest = [T::Vector::<S>::splat(simd, negative_infinity); 4];
     let mut at = 0;
@@ -173,8 +188,14 @@ pub(crate) unsafe fn maximum<S: Token, T: Real>(
         }
     }
     let [a, b, c, d] = largest;
-    let mut all = a.larger(b).larger(c.larger(d));
-    if lanes == 16 {
+    a.larger(b).larger(c.larger(d))
+}
+
+/// The largest lane, none being NaN.
+#[inline(always)]
+pub(crate) fn largest_lane<S: Token, T: Real>(lanes: T::Vector<S>) -> T {
+    let mut all = lanes;
+    if T::Vector::<S>::LEN == 16 {
         all = all.larger(all.slide::<8>(all));
     }
     all = all.larger(all.slide::<4>(all));
@@ -256,6 +277,18 @@ impl<T: Real> Target<T> {
                 pointer: reserve(buffer, n).as_mut_ptr(),
                 buffered: true,
             },
+        }
+    }
+
+    /// What of `out` is wanted next, given the `start` and `n` of [`Target::new`]: the place of the results after these
+    /// or, where they are buffered, theirs.
+    #[inline(always)]
+    pub(crate) fn ahead(&self, out: &OperandMut<'_>, start: usize, n: usize) -> Ahead {
+        let here = Ahead::of(self.pointer);
+        if self.buffered {
+            out.ahead(start, n).unwrap_or(here)
+        } else {
+            here.after(n)
         }
     }
 

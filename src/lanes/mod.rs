@@ -10,6 +10,10 @@
 //! operations, [`Lanes::fma`] and the `_precise` minimum and maximum. Never `mul_add`, `max`, `min`,
 //! `reduce_sum` or `approximate_recip`: those differ between CPUs.
 
+#[cfg(target_arch = "x86_64")]
+mod comparison;
+#[cfg(target_arch = "x86_64")]
+mod conversion;
 mod lookup;
 mod memory;
 mod token;
@@ -39,6 +43,13 @@ pub trait Lanes<S: Token>: SimdFloat<S> {
 
     /// Per lane, `b` if it is the larger, else `self`: a NaN in `b` is left out.
     fn larger(self, b: Self) -> Self;
+
+    /// Where lanes are not `least` or below, as NaN is not; and those of them that are not `greatest`.
+    #[inline(always)]
+    fn above_and_other(self, least: Self, greatest: Self) -> [Self::Mask; 2] {
+        let above = !self.simd_le(least);
+        [above, above & !self.simd_eq(greatest)]
+    }
 
     /// Choose the algorithm by lane type: `single` for `f32` lanes, `double` for `f64` lanes.
     ///
@@ -82,6 +93,11 @@ impl<S: Token> Lanes<S> for f32x16<S> {
     #[inline(always)]
     fn larger(self, b: Self) -> Self {
         self.token().larger_f32(self, b)
+    }
+
+    #[inline(always)]
+    fn above_and_other(self, least: Self, greatest: Self) -> [Self::Mask; 2] {
+        self.token().above_and_other_f32(self, least, greatest)
     }
 
     #[inline(always)]

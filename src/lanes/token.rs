@@ -4,12 +4,17 @@ use super::lookup;
 #[cfg(target_arch = "x86_64")]
 use super::memory;
 use super::memory::Line;
+#[cfg(target_arch = "x86_64")]
+use super::{comparison, conversion};
+use crate::dtype::{F16, Storage};
 use fearless_simd::prelude::*;
-use fearless_simd::{Fallback, f32x16, f64x8, u32x16, u64x8};
+use fearless_simd::{Fallback, f32x16, f64x8, mask32x16, u32x16, u64x8};
 #[cfg(target_arch = "aarch64")]
 use fearless_simd::{f32x4, u32x4};
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use fearless_simd::{f32x8, u32x8};
+#[cfg(target_arch = "x86_64")]
+use fearless_simd::{u16x8, u16x16};
 
 /// A SIMD level that kernels are compiled for.
 ///
@@ -22,6 +27,10 @@ pub trait Token: Simd {
 
     /// Whether a shuffle over all lanes of a vector is one instruction, not one for each register and more.
     const SHUFFLES_WHOLE: bool = false;
+
+    /// Whether an `f32` becomes an `f64` sooner by shifting its bits into place than by conversions, which move it
+    /// to another lane first.
+    const WIDENS_IN_PLACE: bool = false;
 
     /// `a * b + c` with one rounding, per lane.
     fn fma_f32(self, a: f32x16<Self>, b: f32x16<Self>, c: f32x16<Self>) -> f32x16<Self>;
@@ -69,6 +78,38 @@ pub trait Token: Simd {
     #[inline(always)]
     fn stream(self, lanes: f32x16<Self>, target: &mut Line) {
         lanes.store_array(&mut target.0);
+    }
+
+    /// See [`super::Lanes::above_and_other`].
+    #[inline(always)]
+    fn above_and_other_f32(
+        self,
+        x: f32x16<Self>,
+        least: f32x16<Self>,
+        greatest: f32x16<Self>,
+    ) -> [mask32x16<Self>; 2] {
+        let above = !x.simd_le(least);
+        [above, above & !x.simd_eq(greatest)]
+    }
+
+    /// Sixteen `float16`, given as their bits.
+    #[inline(always)]
+    fn widen_halves(self, halves: [u16; 16]) -> f32x16<Self> {
+        let mut wide = [0.0; 16];
+        for (slot, half) in wide.iter_mut().zip(halves) {
+            *slot = F16(half).to_f32();
+        }
+        wide.simd_into(self)
+    }
+
+    /// The bits of the nearest `float16`, to even, in each lane; one NaN for all.
+    #[inline(always)]
+    fn narrow_halves(self, x: f32x16<Self>) -> [u16; 16] {
+        let (mut halves, wide): (_, [f32; 16]) = ([0; 16], x.into());
+        for (slot, wide) in halves.iter_mut().zip(wide) {
+            *slot = F16::from_f32(wide).0;
+        }
+        halves
     }
 
     /// `x`, but `bound` where it is above; NaN stays NaN. One instruction where there is one for it.
@@ -130,6 +171,7 @@ macro_rules! token_without_fma {
 #[cfg(target_arch = "x86_64")]
 token_with_fma!(fearless_simd::x86::Avx512, "avx512", {
     const SHUFFLES_WHOLE: bool = true;
+    const WIDENS_IN_PLACE: bool = true;
 
     #[inline(always)]
     fn lookup_f32(self, table: f32x16<Self>, index: u32x16<Self>) -> f32x16<Self> {
@@ -140,6 +182,30 @@ token_with_fma!(fearless_simd::x86::Avx512, "avx512", {
     fn lookup_f64(self, table: &[f64; 16], index: u64x8<Self>) -> f64x8<Self> {
         let half = |first| f64x8::from_slice(self, &table[first..first + 8]).into();
         lookup::doubles_avx512(self, half(0), half(8), index.into()).simd_into(self)
+    }
+
+    // Two instructions: it has the comparisons that NaN is not left out of, and under a mask.
+    #[inline(always)]
+    fn above_and_other_f32(
+        self,
+        x: f32x16<Self>,
+        least: f32x16<Self>,
+        greatest: f32x16<Self>,
+    ) -> [mask32x16<Self>; 2] {
+        comparison::above_and_other(self, x.into(), least.into(), greatest.into())
+            .map(|mask| mask.simd_into(self))
+    }
+
+    #[inline(always)]
+    fn widen_halves(self, halves: [u16; 16]) -> f32x16<Self> {
+        let halves: u16x16<Self> = halves.simd_into(self);
+        conversion::halves_avx512(self, halves.into()).simd_into(self)
+    }
+
+    #[inline(always)]
+    fn narrow_halves(self, x: f32x16<Self>) -> [u16; 16] {
+        let halves: u16x16<Self> = conversion::to_halves_avx512(self, x.into()).simd_into(self);
+        halves.into()
     }
 
     #[inline(always)]
@@ -183,6 +249,25 @@ token_with_fma!(fearless_simd::x86::Avx2, "avx2", {
             lookup::avx2_eight(self, table.into(), index.into()).simd_into(self)
         };
         half(first).combine(half(second))
+    }
+
+    #[inline(always)]
+    fn widen_halves(self, halves: [u16; 16]) -> f32x16<Self> {
+        let halves: u16x16<Self> = halves.simd_into(self);
+        let (low, high) = halves.split();
+        let half = |halves: u16x8<Self>| -> f32x8<Self> {
+            conversion::halves_avx2(self, halves.into()).simd_into(self)
+        };
+        half(low).combine(half(high))
+    }
+
+    #[inline(always)]
+    fn narrow_halves(self, x: f32x16<Self>) -> [u16; 16] {
+        let (low, high) = x.split();
+        let half = |x: f32x8<Self>| -> u16x8<Self> {
+            conversion::to_halves_avx2(self, x.into()).simd_into(self)
+        };
+        half(low).combine(half(high)).into()
     }
 
     #[inline(always)]

@@ -23,6 +23,24 @@ pub(crate) fn transpose<S: Token, V: Lanes<S>, const N: usize>(mut v: [V; N]) ->
     v
 }
 
+/// The lanes of each of as many vectors as they have lanes, brought together by `f` in halves: the first with the one
+/// half of all lanes later, then those with each other. The result of the `i`-th vector is in lane `i`.
+///
+/// Each round interleaves as in [`transpose`], and one of its two vectors becomes `f` of both: less than a transposition, and
+/// less than so many times halving one.
+#[inline(always)]
+pub(crate) fn fold<S: Token, V: Lanes<S>>(mut v: [V; 16], f: impl Fn(V, V) -> V) -> V {
+    let mut half = V::LEN / 2;
+    while half > 0 {
+        for i in 0..half {
+            let (a, b) = (v[i], v[i + half]);
+            v[i] = f(a.zip_low(b), a.zip_high(b));
+        }
+        half /= 2;
+    }
+    v[0]
+}
+
 /// Transpose four vectors of four lanes, in two rounds of the same.
 #[inline(always)]
 pub(crate) fn transpose_four<S: Token>([a, b, c, d]: [f32x4<S>; 4]) -> [f32x4<S>; 4] {
@@ -40,6 +58,25 @@ pub(crate) fn transpose_four<S: Token>([a, b, c, d]: [f32x4<S>; 4]) -> [f32x4<S>
 mod tests {
     use super::*;
     use fearless_simd::{Fallback, f32x16, f64x8};
+
+    #[test]
+    fn lanes_are_folded_in_halves() {
+        let simd = Fallback::new();
+        let v: [f64x8<_>; 16] = std::array::from_fn(|row| {
+            f64x8::from_fn(simd, |lane| (1 << (3 * lane)) as f64 * row as f64)
+        });
+        let nested = |a: f64x8<_>, b: f64x8<_>| (a * 2.0) - b;
+        let folded = fold(v, nested);
+        for row in 0..8 {
+            let mut parts: [f64; 8] = v[row].into();
+            for half in [4, 2, 1] {
+                for i in 0..half {
+                    parts[i] = parts[i] * 2.0 - parts[i + half];
+                }
+            }
+            assert_eq!(folded[row], parts[0]);
+        }
+    }
 
     #[test]
     fn rows_become_columns() {

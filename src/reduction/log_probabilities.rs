@@ -7,7 +7,7 @@ use super::row_sums::RowReal;
 use super::rows_side_by_side::Statistics;
 use super::tile::{read_tile, side_by_side};
 use crate::driver::elementwise::canonical_nan;
-use crate::driver::operand::{Operand, OperandMut};
+use crate::driver::operand::{Ahead, Operand, OperandMut};
 use crate::lanes::{Lanes, Token};
 use crate::math::twofold::two_sum;
 use fearless_simd::prelude::*;
@@ -70,9 +70,13 @@ fn log_softmax_by_rows<S: Token, T: RowReal>(
         |group, scratch| {
             // SAFETY: the target is for the results of the group: `x` itself, or apart from it.
             unsafe {
-                let target = group.target(out, &mut scratch.result);
+                let (target, _) = group.target(out, &mut scratch.result);
+                // Nothing is written before all statistics are known: this group's place is wanted first.
+                let (start, n) = (group.first_row * columns, group.rows * columns);
+                let own = out.ahead(start, n);
+                let own = own.unwrap_or(Ahead::of(target.pointer));
                 let place = (group.elements, target.pointer);
-                let statistics = group.statistics(simd, None, place.1);
+                let statistics = group.statistics(simd, None, own);
                 let bad = statistics.without_probabilities(simd).to_bitmask();
                 let sure = statistics.is_infinite(simd).to_bitmask();
                 let logarithms = Logarithms::new(simd, &statistics, group.rows);

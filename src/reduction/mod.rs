@@ -2,6 +2,7 @@
 
 pub(crate) mod batch_statistics;
 pub mod exact;
+pub(crate) mod exponential_sums;
 mod log_probabilities;
 pub(crate) mod row_exponential;
 mod row_group;

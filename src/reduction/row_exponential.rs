@@ -16,8 +16,8 @@
 //! `e^w - 1` is less than 0.05, its rounding errors are nothing, and the exponential is as good as rounded
 //! correctly without arithmetic in two parts.
 
+use super::exponential_sums::Mask;
 use super::row_sums::RowReal;
-use crate::dtype::Real;
 use crate::lanes::{Lanes, Token};
 use crate::math::polynomial::horner;
 use crate::math::twofold::{constant, fast_two_sum, two_product, two_sum};
@@ -189,9 +189,6 @@ pub(crate) mod form {
     pub(crate) const TEMPERED: u8 = 2;
 }
 
-/// The mask of a compute type's vector.
-type Mask<S, T> = <<T as Real>::Vector<S> as SimdBase<S>>::Mask;
-
 /// The exponentials of elements of a row, or of a row to a lane, given its maximum.
 #[derive(Clone, Copy)]
 pub(crate) struct Exponentials<S: Token, T: RowReal, const FORM: u8> {
@@ -210,7 +207,9 @@ pub(crate) struct Exponentials<S: Token, T: RowReal, const FORM: u8> {
 pub(crate) struct Exponential<S: Token, T: RowReal> {
     /// Where the element is the maximum.
     pub(crate) tie: Mask<S, T>,
-    /// `head` where it is not a tie, and `tail` likewise: what is to be summed.
+    /// Where it is neither that nor counts as 0.
+    pub(crate) summed: Mask<S, T>,
+    /// What is to be summed there.
     pub(crate) head: T::Vector<S>,
     pub(crate) tail: T::Vector<S>,
     /// The whole of it, rounded.
@@ -258,6 +257,18 @@ impl<S: Token, T: RowReal, const FORM: u8> Exponentials<S, T, FORM> {
         }
     }
 
+    /// Those of one lane's row, in all lanes.
+    #[inline(always)]
+    pub(crate) fn of_row(&self, simd: S, i: usize) -> Self {
+        Self {
+            maximum: T::Vector::<S>::splat(simd, self.maximum[i]),
+            base: T::Vector::<S>::splat(simd, self.base[i]),
+            least: T::Vector::<S>::splat(simd, self.least[i]),
+            magic: T::Vector::<S>::splat(simd, self.magic[i]),
+            ..*self
+        }
+    }
+
     /// The exponential of each element.
     #[inline(always)]
     pub(crate) fn of(self, z: T::Vector<S>) -> Exponential<S, T> {
@@ -278,11 +289,18 @@ impl<S: Token, T: RowReal, const FORM: u8> Exponentials<S, T, FORM> {
             exponential_double(simd, x, low.unwrap_or(self.zero))
         };
         // NaN is not below.
-        let counted = if FORM == form::TEMPERED {
-            let least = T::Vector::<S>::lit(simd, -cut(T::Vector::<S>::PRECISION));
-            !x.simd_le(least)
-        } else {
-            !z.simd_le(self.least)
+        let [counted, summed] = match FORM {
+            form::DIRECT => z.above_and_other(self.least, self.maximum),
+            form::DIFFERENCE => {
+                // Of an infinite or a large maximum nothing is above the least.
+                let counted = !z.simd_le(self.least);
+                [counted, counted & !tie]
+            }
+            _ => {
+                let least = T::Vector::<S>::lit(simd, -cut(T::Vector::<S>::PRECISION));
+                let counted = !x.simd_le(least);
+                [counted, counted & !tie]
+            }
         };
         let rounded = if T::Vector::<S>::PRECISION == 24 {
             head
@@ -294,11 +312,11 @@ impl<S: Token, T: RowReal, const FORM: u8> Exponentials<S, T, FORM> {
             // Of equal infinities there is no difference.
             rounded = tie.select(self.peak().0, rounded);
         }
-        let summed = counted & !tie;
         Exponential {
             tie,
-            head: summed.select(head, self.zero),
-            tail: summed.select(tail, self.zero),
+            summed,
+            head,
+            tail,
             rounded,
         }
     }
@@ -446,8 +464,7 @@ mod tests {
                 if z == maximum {
                     let whole = of.peak();
                     assert_eq!(e.rounded[0], whole.0[0]);
-                    assert_eq!(e.head[0], 0.0);
-                    assert_eq!(e.tail[0], 0.0);
+                    assert!(!e.summed.any_true());
                 }
             }
         }

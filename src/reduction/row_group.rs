@@ -5,20 +5,21 @@
 //! then one quotient or logarithm for as many rows as there are lanes, then all results, while the group is in
 //! the first-level cache. Rows of few elements are better transposed: see [`super::rows_side_by_side`].
 //!
-//! What binds, on AVX-512: 30 instructions for the two ports that compute, 15 cycles, for the exponentials of a vector and
-//! their sum; ten of them are the sum in `f64` and of the tails, which the accuracy is from. Of rows of 100, seven
-//! vectors, softmax takes 69 ns on two ports of 2.9 GHz: maxima 5, exponentials and sums 45, results 10, what is once a row 9.
-//! The same in C takes 55. Exponentials of less digits, summed as `f32`, would take half.
+//! What binds, on AVX-512: 28 instructions for the two ports that compute, 14 cycles, for the exponentials of a vector and
+//! their sum; eight of them are the sum in `f64` and of the tails, which the accuracy is from. Of rows of 100, seven
+//! vectors, softmax takes 60 ns on two ports of 2.8 GHz: maxima 4, exponentials and sums 41, results 5, what is once a row 7. It was 68 with the
+//! last steps of maximum and sum row by row, conversions to `f64` and two instructions more for the masks. No
+//! gain: exponentials kept in memory for a second loop to add, as a conversion from memory takes two instructions too.
+//! Exponentials of less digits, summed as `f32`, would take half.
 
 use super::row_probabilities::Scratch;
 use super::row_statistics::{InverseTemperature, RowSums, add_blocks};
 use super::row_sums::RowReal;
 use super::rows_side_by_side::Statistics;
-use crate::driver::operand::{Operand, OperandMut};
+use crate::driver::operand::{Ahead, Operand, OperandMut};
 use crate::driver::rows::{Target, for_each_vector, reserve};
 use crate::lanes::Token;
 use fearless_simd::prelude::*;
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Elements of a group: theirs and their results' are to stay in the first-level cache.
@@ -31,6 +32,8 @@ const LANES: usize = 16;
 pub(super) struct RowGroup<T> {
     /// Their elements.
     pub(super) elements: *const T,
+    /// Those of the next rows, where they come from.
+    next: Ahead,
     pub(super) first_row: usize,
     pub(super) rows: usize,
     pub(super) columns: usize,
@@ -51,15 +54,18 @@ impl<T: RowReal> RowGroup<T> {
         for first_row in rows.clone().step_by(size) {
             let count = size.min(rows.end - first_row);
             let (start, n) = (first_row * columns, count * columns);
-            let elements = if let Some(slice) = x.as_slice(start, n) {
-                slice.as_ptr()
+            let (elements, next) = if let Some(slice) = x.as_slice::<T>(start, n) {
+                (slice.as_ptr(), Ahead::of(slice.as_ptr()).after(n))
             } else {
                 let buffer = reserve(&mut scratch.x, n);
                 x.read(simd, start, buffer);
-                buffer.as_ptr()
+                let here = Ahead::of(buffer.as_ptr());
+                let next = x.ahead(start, n).map(|source| source.after(n));
+                (buffer.as_ptr(), next.unwrap_or(here))
             };
             let group = Self {
                 elements,
+                next,
                 first_row,
                 rows: count,
                 columns,
@@ -69,7 +75,7 @@ impl<T: RowReal> RowGroup<T> {
     }
 
     /// The rows' statistics. Their exponentials, scaled, go to `target`, which may be the elements' place.
-    /// Meanwhile the place of so many results from `next` on is asked for from memory.
+    /// Meanwhile `next` is asked for from memory, as many elements.
     ///
     /// # Safety
     /// As many elements are writable at `target`, and no references to them live.
@@ -78,27 +84,22 @@ impl<T: RowReal> RowGroup<T> {
         &self,
         simd: S,
         target: Option<*mut T>,
-        next: *const T,
+        next: Ahead,
     ) -> Statistics<S, T> {
-        // Those of rows that lack are never made.
-        let mut sums = [const { MaybeUninit::<RowSums<S, T>>::uninit() }; LANES];
-        for sums in &mut sums[..self.rows] {
-            sums.write(RowSums::new(simd, InverseTemperature::ONE));
-        }
-        // SAFETY: the first ones have been written; the group's elements are readable; the rest is promised by
-        // the caller.
-        unsafe {
-            let sums = std::slice::from_raw_parts_mut(sums.as_mut_ptr().cast(), self.rows);
-            add_blocks(simd, sums, (self.elements, next), self.columns, target);
-            Statistics::of_rows(simd, sums)
-        }
+        let mut sums = [RowSums::<S, T>::new(simd, InverseTemperature::ONE); LANES];
+        let places = (self.elements, [self.next, next]);
+        // SAFETY: the group's elements are readable; the rest is promised by the caller.
+        unsafe { add_blocks(simd, &mut sums[..self.rows], places, self.columns, target) };
+        Statistics::of_rows(simd, &sums, self.rows)
     }
 
-    /// Where the results of the rows go.
+    /// Where the results of the rows go, and what of it is wanted next.
     #[inline(always)]
-    pub(super) fn target(&self, out: &OperandMut<'_>, buffer: &mut Vec<T>) -> Target<T> {
-        let n = self.rows * self.columns;
-        Target::new(out, self.first_row * self.columns, n, buffer)
+    pub(super) fn target(&self, out: &OperandMut<'_>, buffer: &mut Vec<T>) -> (Target<T>, Ahead) {
+        let (start, n) = (self.first_row * self.columns, self.rows * self.columns);
+        let target = Target::new(out, start, n, buffer);
+        let next = target.ahead(out, start, n);
+        (target, next)
     }
 
     /// Write what was buffered.

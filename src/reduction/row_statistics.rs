@@ -13,14 +13,16 @@
 //! With a temperature `T` the exponentials are `e^((z - m) / T)`: the difference, which has no error, is
 //! multiplied with `1 / T` in two parts, as dividing the logits first would round each.
 
+use super::exponential_sums::ExponentialSums;
 use super::row_exponential::form::{DIFFERENCE, DIRECT, TEMPERED};
 use super::row_exponential::unscale;
 pub(crate) use super::row_exponential::{
     Exponentials, InverseTemperature, exponential_of_difference, is_direct,
 };
-use super::row_sums::{RowReal, Sums};
-use crate::driver::operand::Operand;
-use crate::driver::rows::{Row, for_each_vector, maximum, read_block};
+use super::row_sums::RowReal;
+use crate::driver::operand::{Ahead, Operand};
+use crate::driver::rows::{Row, for_each_vector, lane_maxima, largest_lane, read_block};
+use crate::lanes::transpose::fold;
 use crate::lanes::{Lanes, Token, prefetch};
 use crate::math::twofold::two_sum;
 use fearless_simd::f64x8;
@@ -36,7 +38,7 @@ pub(crate) struct RowSums<S: Token, T: RowReal> {
     /// How many elements there were.
     count: usize,
     /// Of the exponentials of the others, scaled.
-    rest: T::Sums<S>,
+    rest: T::ExponentialSums<S>,
 }
 
 impl<S: Token, T: RowReal> RowSums<S, T> {
@@ -49,7 +51,7 @@ impl<S: Token, T: RowReal> RowSums<S, T> {
             maximum: T::nearest(f64::NEG_INFINITY),
             ties: 0,
             count: 0,
-            rest: Sums::zero(simd),
+            rest: ExponentialSums::zero(simd),
         }
     }
 
@@ -66,9 +68,10 @@ impl<S: Token, T: RowReal> RowSums<S, T> {
     #[inline(always)]
     pub(crate) unsafe fn add_block(&mut self, block: *const T, n: usize, target: Option<*mut T>) {
         let simd = self.simd;
-        let next = target.map_or(block, |target| target.wrapping_add(n));
+        let next = target.map_or(Ahead::of(block), |target| Ahead::of(target).after(n));
+        let asked = [Ahead::of(block).after(n), next];
         // SAFETY: passed on.
-        unsafe { add_blocks(simd, std::slice::from_mut(self), (block, next), n, target) }
+        unsafe { add_blocks(simd, std::slice::from_mut(self), (block, asked), n, target) }
     }
 
     /// Make the sums relative to a larger maximum; the ties become ordinary terms.
@@ -100,9 +103,19 @@ impl<S: Token, T: RowReal> RowSums<S, T> {
         self.ties as f64
     }
 
+    /// [`RowSums::rest`] of the first `n` of several rows of more elements than there are lanes, one to a lane.
+    #[inline(always)]
+    pub(super) fn rests(simd: S, rows: &[Self; 16], n: usize) -> ([f64x8<S>; 2], [f64x8<S>; 2]) {
+        let mut rests = [&rows[0].rest; 16];
+        for (rest, row) in rests.iter_mut().zip(rows) {
+            *rest = &row.rest;
+        }
+        T::ExponentialSums::totals(simd, rests, n)
+    }
+
     /// The sum of the exponentials of the others, scaled, and its low part.
     #[inline(always)]
-    pub(crate) fn rest(&self) -> (f64, f64) {
+    fn rest(&self) -> (f64, f64) {
         if self.count <= T::Vector::<S>::LEN {
             self.rest.total_in_order()
         } else {
@@ -145,25 +158,26 @@ fn peak<S: Token, T: RowReal>(
     (head[0], whole + tail[0].into())
 }
 
-/// [`RowSums::add_block`] of several rows, whose blocks of `n` elements lie one after the other. Meanwhile the
-/// elements after them, and as many from `next` on, are asked for from memory.
+/// [`RowSums::add_block`] of several rows, no more than there are lanes, whose blocks of `n` elements lie one after the
+/// other. Meanwhile `asked` are asked for from memory, as many elements each.
 ///
 /// # Safety
-/// As for [`for_each_vector`], of as many blocks as there are rows; `next` is any address.
+/// As for [`for_each_vector`], of as many blocks as there are rows.
 #[inline(always)]
 pub(crate) unsafe fn add_blocks<S: Token, T: RowReal>(
     simd: S,
     rows: &mut [RowSums<S, T>],
-    (blocks, next): (*const T, *const T),
+    (blocks, asked): (*const T, [Ahead; 2]),
     n: usize,
     target: Option<*mut T>,
 ) {
     // SAFETY: passed on.
     unsafe {
-        if target.is_some() {
-            add_blocks_and::<S, T, true>(simd, rows, (blocks, next), n, target);
-        } else {
-            add_blocks_and::<S, T, false>(simd, rows, (blocks, next), n, None);
+        match target {
+            Some(target) => add_blocks_and::<S, T, true>(simd, rows, (blocks, asked), n, target),
+            None => {
+                add_blocks_and::<S, T, false>(simd, rows, (blocks, asked), n, std::ptr::null_mut());
+            }
         }
     }
 }
@@ -172,107 +186,141 @@ pub(crate) unsafe fn add_blocks<S: Token, T: RowReal>(
 /// and called by all row functions: it is most of their code.
 ///
 /// # Safety
-/// As there.
+/// As there; `target` is of no account unless they are kept.
 #[inline(never)]
 unsafe fn add_blocks_and<S: Token, T: RowReal, const KEEP: bool>(
     simd: S,
     rows: &mut [RowSums<S, T>],
-    (blocks, next): (*const T, *const T),
+    (blocks, asked): (*const T, [Ahead; 2]),
     n: usize,
-    target: Option<*mut T>,
+    target: *mut T,
 ) {
     simd.vectorize(
         #[inline(always)]
         || {
-            let ahead = rows.len() * n;
-            let negative_infinity = T::nearest(f64::NEG_INFINITY);
-            // All maxima first: a row's exponentials have to wait for its own, but not for those of the others.
-            for (i, sums) in rows.iter_mut().enumerate() {
-                // SAFETY: passed on.
-                let largest = unsafe { maximum(simd, blocks.add(i * n), n, negative_infinity) };
-                if largest > sums.maximum {
-                    if sums.ties == 0 {
-                        // Nothing to rescale but NaN, which stays.
-                        sums.maximum = largest;
-                    } else {
-                        sums.raise_maximum(largest);
-                    }
-                }
+            // SAFETY: passed on.
+            unsafe { raise_maxima(simd, rows, blocks, n) };
+            // What makes exponentials is made of all maxima at once, in lanes.
+            let mut maxima = T::Vector::<S>::lit(simd, 0.0);
+            let mut direct = true;
+            for (slot, sums) in maxima.as_mut_slice().iter_mut().zip(rows.iter()) {
+                *slot = sums.maximum;
+                direct &= is_direct(sums.maximum);
             }
-            for (i, sums) in rows.iter_mut().enumerate() {
-                // In bounds, if there are elements.
-                let block = blocks.wrapping_add(i * n);
-                let asked = [block.wrapping_add(ahead), next.wrapping_add(i * n)];
-                let target = match target {
-                    Some(target) if KEEP => Some(target.wrapping_add(i * n)),
-                    _ => None,
-                };
-                let (maximum, temperature) = (sums.maximum, sums.inverse_temperature);
-                // SAFETY: passed on.
-                unsafe {
-                    if temperature != InverseTemperature::ONE {
-                        let of = Exponentials::<S, T, TEMPERED>::new(simd, maximum, temperature);
-                        sum_block::<S, T, KEEP, TEMPERED>(sums, of, (block, asked), n, target);
-                    } else if is_direct(maximum) {
-                        let of = Exponentials::<S, T, DIRECT>::new(simd, maximum, temperature);
-                        sum_block::<S, T, KEEP, DIRECT>(sums, of, (block, asked), n, target);
-                    } else {
-                        let of = Exponentials::<S, T, DIFFERENCE>::new(simd, maximum, temperature);
-                        sum_block::<S, T, KEEP, DIFFERENCE>(sums, of, (block, asked), n, target);
-                    }
+            let temperature = rows[0].inverse_temperature;
+            let (places, target) = ((blocks, asked), target);
+            // SAFETY: passed on.
+            unsafe {
+                if temperature != InverseTemperature::ONE {
+                    let of = Exponentials::<S, T, TEMPERED>::of_maxima(simd, maxima, temperature);
+                    sum_blocks::<S, T, KEEP, TEMPERED>(simd, rows, &of, places, n, target);
+                } else if direct {
+                    let of = Exponentials::<S, T, DIRECT>::of_maxima(simd, maxima, temperature);
+                    sum_blocks::<S, T, KEEP, DIRECT>(simd, rows, &of, places, n, target);
+                } else {
+                    let of = Exponentials::<S, T, DIFFERENCE>::of_maxima(simd, maxima, temperature);
+                    sum_blocks::<S, T, KEEP, DIFFERENCE>(simd, rows, &of, places, n, target);
                 }
             }
         },
     );
 }
 
-/// The part of [`add_blocks_and`] that depends on the exponentials' form.
+/// Up to how many rows each is better reduced by itself.
+const FEW: usize = 4;
+
+/// Make the sums of rows relative to the largest elements so far, those of the blocks included.
 ///
 /// # Safety
-/// As for [`for_each_vector`].
+/// The blocks can be read.
 #[inline(always)]
-unsafe fn sum_block<S: Token, T: RowReal, const KEEP: bool, const FORM: u8>(
-    sums: &mut RowSums<S, T>,
-    exponentials: Exponentials<S, T, FORM>,
-    (block, mut asked): (*const T, [*const T; 2]),
+unsafe fn raise_maxima<S: Token, T: RowReal>(
+    simd: S,
+    rows: &mut [RowSums<S, T>],
+    blocks: *const T,
     n: usize,
-    target: Option<*mut T>,
 ) {
-    let simd = sums.simd;
-    let zero = T::Vector::<S>::lit(simd, 0.0);
-    let (mut ties, mut rest) = (0, sums.rest);
-    // SAFETY: passed on. The result of a lane depends on its element alone.
-    unsafe {
-        for_each_vector(
-            simd,
-            [block],
-            if KEEP { target } else { None },
-            n,
-            T::nearest(f64::NEG_INFINITY),
-            #[inline(always)]
-            |[z], valid| {
-                for address in &mut asked {
-                    prefetch(*address);
-                    *address = address.wrapping_add(T::Vector::<S>::LEN);
-                }
-                let e = exponentials.of(z);
-                let (tied, head, tail) = match valid {
-                    Some(valid) => (
-                        e.tie & valid,
-                        valid.select(e.head, zero),
-                        valid.select(e.tail, zero),
-                    ),
-                    None => (e.tie, e.head, e.tail),
-                };
-                ties += u64::from(tied.to_bitmask().count_ones());
-                rest.add(head, tail);
-                e.rounded
-            },
-        );
+    let none = T::nearest(f64::NEG_INFINITY);
+    let mut largest = T::Vector::<S>::splat(simd, none);
+    let mut lanes = [largest; 16];
+    for (i, lanes) in lanes[..rows.len()].iter_mut().enumerate() {
+        // SAFETY: promised by the caller.
+        *lanes = unsafe { lane_maxima(simd, blocks.add(i * n), n, none) };
     }
-    sums.rest = rest;
-    sums.count += n;
-    sums.ties += ties;
+    if rows.len() <= FEW {
+        let few = largest.as_mut_slice()[..rows.len()].iter_mut();
+        for (slot, &lanes) in few.zip(&lanes) {
+            *slot = largest_lane::<S, T>(lanes);
+        }
+    } else {
+        largest = fold(lanes, Lanes::larger);
+    }
+    for (&largest, sums) in largest.as_slice().iter().zip(rows) {
+        if largest > sums.maximum {
+            if sums.ties == 0 {
+                // Nothing to rescale but NaN, which stays.
+                sums.maximum = largest;
+            } else {
+                sums.raise_maximum(largest);
+            }
+        }
+    }
+}
+
+/// The part of [`add_blocks_and`] that depends on the exponentials' form, which `of` makes in lanes.
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+unsafe fn sum_blocks<S: Token, T: RowReal, const KEEP: bool, const FORM: u8>(
+    simd: S,
+    rows: &mut [RowSums<S, T>],
+    of: &Exponentials<S, T, FORM>,
+    (blocks, asked): (*const T, [Ahead; 2]),
+    n: usize,
+    target: *mut T,
+) {
+    let lanes = T::Vector::<S>::LEN;
+    let count = rows.len();
+    for (i, sums) in rows.iter_mut().enumerate() {
+        let exponentials = of.of_row(simd, i);
+        // In bounds, if there are elements.
+        let block = blocks.wrapping_add(i * n);
+        let mut asked = asked.map(|ahead| ahead.part::<T>(i, count, n));
+        let (mut ties, mut rest) = (0, sums.rest);
+        // SAFETY: passed on. The result of a lane depends on its element alone.
+        unsafe {
+            for_each_vector(
+                simd,
+                [block],
+                if KEEP {
+                    Some(target.wrapping_add(i * n))
+                } else {
+                    None
+                },
+                n,
+                T::nearest(f64::NEG_INFINITY),
+                #[inline(always)]
+                |[z], valid| {
+                    for address in &mut asked {
+                        prefetch(*address);
+                        *address = address.wrapping_add(lanes * size_of::<T>());
+                    }
+                    let e = exponentials.of(z);
+                    let (tied, summed) = match valid {
+                        Some(valid) => (e.tie & valid, e.summed & valid),
+                        None => (e.tie, e.summed),
+                    };
+                    ties += u64::from(tied.to_bitmask().count_ones());
+                    rest.add(summed, e.head, e.tail);
+                    e.rounded
+                },
+            );
+        }
+        sums.rest = rest;
+        sums.count += n;
+        sums.ties += ties;
+    }
 }
 
 /// Write the scaled exponentials of a block relative to `maximum`, as [`RowSums::add_block`] does.

@@ -4,8 +4,9 @@
 //! `f64`, folded in halves at the end; or, of no more terms than there are lanes, added one after the other. `f32` terms are added as `f64`; `f64` terms carry the error of
 //! every addition along (Knuth's `TwoSum`), so that a sum of any length is as accurate as its terms.
 
+use super::exponential_sums::{ExponentialSums, SingleExponentialSums};
 use crate::dtype::Real;
-use crate::lanes::{Lanes, Token};
+use crate::lanes::Token;
 use crate::math::twofold::{two_product, two_sum};
 use fearless_simd::prelude::*;
 use fearless_simd::{f32x16, f64x8};
@@ -14,6 +15,9 @@ use fearless_simd::{f32x16, f64x8};
 pub(crate) trait RowReal: Real {
     /// Sums of terms of this type.
     type Sums<S: Token>: Sums<S, Self>;
+
+    /// Sums of exponentials of this type.
+    type ExponentialSums<S: Token>: ExponentialSums<S, Self>;
 
     /// Vectors of `f64` that a vector of this type widens to: 2 or 1.
     const HALVES: usize;
@@ -43,24 +47,13 @@ pub(crate) trait Sums<S: Token, T: Real>: Copy {
     /// Add `a * b` in each lane.
     fn add_product(&mut self, a: T::Vector<S>, b: T::Vector<S>);
 
-    /// Add one term to the first lane, then multiply all by `factor * (high + low)`.
-    fn rescale(&mut self, term: f64, factor: f64, high: f64, low: f64);
-
     /// The sum of all lanes and its low part; infinite or NaN without one.
     fn total(self) -> (f64, f64);
-
-    /// [`Sums::total`], if no lane has more than one term: first lane first.
-    fn total_in_order(self) -> (f64, f64);
-
-    /// Add the other's sums, lane to lane, as [`Sums::total`] adds lane to lane.
-    fn merge(&mut self, other: &Self);
-
-    /// The sum of each lane and its low part, in halves.
-    fn lane_totals(self) -> ([f64x8<S>; 2], [f64x8<S>; 2]);
 }
 
 impl RowReal for f32 {
     type Sums<S: Token> = SingleSums<S>;
+    type ExponentialSums<S: Token> = SingleExponentialSums<S>;
     const HALVES: usize = 2;
 
     #[inline(always)]
@@ -95,6 +88,7 @@ impl RowReal for f32 {
 
 impl RowReal for f64 {
     type Sums<S: Token> = DoubleSums<S>;
+    type ExponentialSums<S: Token> = DoubleSums<S>;
     const HALVES: usize = 1;
 
     #[inline(always)]
@@ -152,15 +146,6 @@ impl<S: Token> Sums<S, f32> for SingleSums<S> {
     }
 
     #[inline(always)]
-    fn rescale(&mut self, term: f64, factor: f64, high: f64, _low: f64) {
-        self.low_lanes.as_mut_slice()[0] += term;
-        self.low_lanes = (self.low_lanes * factor) * high;
-        self.high_lanes = (self.high_lanes * factor) * high;
-        let (low, upper) = self.tails.widen();
-        self.tails = ((low * factor) * high).narrow((upper * factor) * high);
-    }
-
-    #[inline(always)]
     fn total(self) -> (f64, f64) {
         let sum: [f64; 8] = (self.low_lanes + self.high_lanes).into();
         let [a, b, c, d, e, f, g, h] = sum;
@@ -171,36 +156,13 @@ impl<S: Token> Sums<S, f32> for SingleSums<S> {
         let sum = ((a + e) + (c + g)) + ((b + f) + (d + h));
         (sum + f64::from(tails[0]), 0.0)
     }
-
-    #[inline(always)]
-    fn total_in_order(self) -> (f64, f64) {
-        let (low, high): ([f64; 8], [f64; 8]) = (self.low_lanes.into(), self.high_lanes.into());
-        let tails: [f32; 16] = self.tails.into();
-        let sum = low.iter().chain(&high).fold(0.0, |sum, x| sum + x);
-        let tail = tails.iter().fold(0.0, |sum, x| sum + x);
-        (sum + f64::from(tail), 0.0)
-    }
-
-    #[inline(always)]
-    fn merge(&mut self, other: &Self) {
-        self.low_lanes += other.low_lanes;
-        self.high_lanes += other.high_lanes;
-        self.tails += other.tails;
-    }
-
-    #[inline(always)]
-    fn lane_totals(self) -> ([f64x8<S>; 2], [f64x8<S>; 2]) {
-        let (low, high) = self.tails.widen();
-        let zero = f64x8::splat(self.tails.token(), 0.0);
-        ([self.low_lanes + low, self.high_lanes + high], [zero, zero])
-    }
 }
 
 /// Sums of `f64` terms with their errors.
 #[derive(Clone, Copy)]
 pub(crate) struct DoubleSums<S: Token> {
-    sums: f64x8<S>,
-    errors: f64x8<S>,
+    pub(super) sums: f64x8<S>,
+    pub(super) errors: f64x8<S>,
 }
 
 impl<S: Token> Sums<S, f64> for DoubleSums<S> {
@@ -222,20 +184,7 @@ impl<S: Token> Sums<S, f64> for DoubleSums<S> {
     #[inline(always)]
     fn add_product(&mut self, a: f64x8<S>, b: f64x8<S>) {
         let (product, error) = two_product(a, b);
-        self.add(product, error);
-    }
-
-    #[inline(always)]
-    fn rescale(&mut self, term: f64, factor: f64, high: f64, low: f64) {
-        let simd = self.sums.token();
-        let mut first = f64x8::splat(simd, 0.0);
-        first.as_mut_slice()[0] = term;
-        self.add(first, f64x8::splat(simd, 0.0));
-        let (sums, errors) = (self.sums * factor, self.errors * factor);
-        let (high, low) = (f64x8::splat(simd, high), f64x8::splat(simd, low));
-        let product = sums * high;
-        self.sums = product;
-        self.errors = errors.fma(high, sums.fma(low, sums.fma(high, -product)));
+        Sums::add(self, product, error);
     }
 
     #[inline(always)]
@@ -249,38 +198,11 @@ impl<S: Token> Sums<S, f64> for DoubleSums<S> {
         }
         normalised(pairs[0])
     }
-
-    #[inline(always)]
-    fn total_in_order(self) -> (f64, f64) {
-        let (sums, errors): ([f64; 8], [f64; 8]) = (self.sums.into(), self.errors.into());
-        let pairs = sums.into_iter().zip(errors);
-        normalised(pairs.fold((0.0, 0.0), |(all, all_errors), (x, x_error)| {
-            let (sum, error) = add_pairs((all, 0.0), (x, 0.0));
-            (sum, all_errors + (error + x_error))
-        }))
-    }
-
-    #[inline(always)]
-    fn merge(&mut self, other: &Self) {
-        let (sum, error) = two_sum(self.sums, other.sums);
-        self.errors = (self.errors + other.errors) + error;
-        self.sums = sum;
-    }
-
-    #[inline(always)]
-    fn lane_totals(self) -> ([f64x8<S>; 2], [f64x8<S>; 2]) {
-        let zero = f64x8::splat(self.sums.token(), 0.0);
-        let high = self.sums + self.errors;
-        let low = self.errors - (high - self.sums);
-        let finite = high.is_finite();
-        let sum = finite.select(high, self.sums);
-        ([sum, zero], [finite.select(low, zero), zero])
-    }
 }
 
 /// The sum of two numbers and that of their errors, its own error included.
 #[inline(always)]
-fn add_pairs((a, a_error): (f64, f64), (b, b_error): (f64, f64)) -> (f64, f64) {
+pub(super) fn add_pairs((a, a_error): (f64, f64), (b, b_error): (f64, f64)) -> (f64, f64) {
     let sum = a + b;
     let b_part = sum - a;
     let error = (a - (sum - b_part)) + (b - b_part);
@@ -288,7 +210,7 @@ fn add_pairs((a, a_error): (f64, f64), (b, b_error): (f64, f64)) -> (f64, f64) {
 }
 
 #[inline(always)]
-fn normalised((sum, error): (f64, f64)) -> (f64, f64) {
+pub(super) fn normalised((sum, error): (f64, f64)) -> (f64, f64) {
     let high = sum + error;
     if high.is_finite() {
         (high, error - (high - sum))

@@ -8,15 +8,16 @@
 //! sums folded in halves.
 
 use super::batch_statistics::{BatchStatistics, eight, put};
+use super::exponential_sums::ExponentialSums;
 use super::row_exponential::form::{DIFFERENCE, DIRECT};
 use super::row_exponential::{Exponentials, InverseTemperature, direct_bound, unscale};
 use super::row_group::RowGroup;
 use super::row_probabilities::{SMALL_FACTOR, Scratch};
 use super::row_statistics::{RowStatistics, RowSums, inverse_of_sum};
-use super::row_sums::{RowReal, Sums};
+use super::row_sums::RowReal;
 use super::tile::{TILES, Tile, for_each_group, next_in_lane, read_tiles, write_tiles};
 pub(crate) use super::tile::{side_by_side, together};
-use crate::driver::operand::{Operand, OperandMut};
+use crate::driver::operand::{Ahead, Operand, OperandMut};
 use crate::driver::rows::Row;
 use crate::lanes::{Lanes, Token};
 use crate::math::twofold::multiply;
@@ -91,7 +92,7 @@ impl<S: Token, T: RowReal> Statistics<S, T> {
         let lanes = T::Vector::<S>::LEN;
         let n = tile.columns;
         let mut ties = T::Vector::<S>::lit(simd, 0.0);
-        let mut sums = T::Sums::<S>::zero(simd);
+        let mut sums = T::ExponentialSums::<S>::zero(simd);
         if n <= lanes {
             for column in 0..n {
                 add_column::<S, T, KEEP, FORM>(tile, column, &exponentials, (&mut sums, &mut ties));
@@ -100,7 +101,7 @@ impl<S: Token, T: RowReal> Statistics<S, T> {
             // The sums that the lanes of a row by itself would have, then folded in halves.
             let mut of_lanes = [sums; 16];
             for (lane, slot) in of_lanes[..lanes].iter_mut().enumerate() {
-                let mut sums = T::Sums::<S>::zero(simd);
+                let mut sums = T::ExponentialSums::<S>::zero(simd);
                 let mut column = lane;
                 while column < n {
                     add_column::<S, T, KEEP, FORM>(
@@ -127,21 +128,18 @@ impl<S: Token, T: RowReal> Statistics<S, T> {
         Self::new_of(simd, maximum, exponentials.peak(), ties, sums.lane_totals())
     }
 
-    /// Of rows that were summed by themselves.
+    /// Of `n` rows that were summed by themselves.
     #[inline(always)]
-    pub(super) fn of_rows(simd: S, rows: &[RowSums<S, T>]) -> Self {
+    pub(super) fn of_rows(simd: S, rows: &[RowSums<S, T>; 16], n: usize) -> Self {
         let mut maxima = T::Vector::<S>::lit(simd, 0.0);
-        let [mut ties, mut rest, mut rest_low] = [[1.0; 16], [0.0; 16], [0.0; 16]];
-        for (i, row) in rows.iter().enumerate() {
-            maxima.as_mut_slice()[i] = row.maximum();
-            ties[i] = row.ties();
-            (rest[i], rest_low[i]) = row.rest();
+        let mut ties = [0.0; 16];
+        for ((maximum, ties), row) in maxima.as_mut_slice().iter_mut().zip(&mut ties).zip(rows) {
+            (*maximum, *ties) = (row.maximum(), row.ties());
         }
+        let (rest, rest_low) = RowSums::rests(simd, rows, n);
         let temperature = InverseTemperature::ONE;
         let of = Exponentials::<S, T, DIFFERENCE>::of_maxima(simd, maxima, temperature);
         let ties = [eight(simd, &ties, 0), eight(simd, &ties, 8)];
-        let rest = [eight(simd, &rest, 0), eight(simd, &rest, 8)];
-        let rest_low = [eight(simd, &rest_low, 0), eight(simd, &rest_low, 8)];
         Self::new_of(simd, maxima, of.peak(), ties, (rest, rest_low))
     }
 
@@ -210,13 +208,13 @@ fn add_column<S: Token, T: RowReal, const KEEP: bool, const FORM: u8>(
     tile: &Tile<T>,
     column: usize,
     exponentials: &Exponentials<S, T, FORM>,
-    (sums, ties): (&mut T::Sums<S>, &mut T::Vector<S>),
+    (sums, ties): (&mut T::ExponentialSums<S>, &mut T::Vector<S>),
 ) {
     let simd = ties.token();
     let e = exponentials.of(tile.get(simd, column));
     let one = T::Vector::<S>::lit(simd, 1.0);
     *ties += e.tie.select(one, T::Vector::<S>::lit(simd, 0.0));
-    sums.add(e.head, e.tail);
+    sums.add(e.summed, e.head, e.tail);
     if KEEP {
         tile.set(column, e.rounded);
     }
@@ -340,9 +338,8 @@ fn softmax_by_rows<S: Token, T: RowReal>(
         scratch,
         #[inline(always)]
         |group, scratch| {
-            let target = group.target(out, &mut scratch.result);
+            let (target, next) = group.target(out, &mut scratch.result);
             let place = (target.pointer.cast_const(), target.pointer);
-            let next = place.0.wrapping_add(group.rows * group.columns);
             // SAFETY: the target is for the results of the group: `x` itself, or apart from it.
             unsafe {
                 let statistics = group.statistics(simd, Some(target.pointer), next);
@@ -407,7 +404,7 @@ pub(crate) fn statistics_of_rows<S: Token, T: RowReal>(
                     |group, _| {
                         // SAFETY: nothing is written.
                         let statistics =
-                            unsafe { group.statistics::<S>(simd, None, group.elements) };
+                            unsafe { group.statistics::<S>(simd, None, Ahead::of(group.elements)) };
                         statistics.write(simd, group.first_row - first_row, batch);
                     },
                 );

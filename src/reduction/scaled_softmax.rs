@@ -107,9 +107,8 @@ fn scaled_by_rows<S: Token, T: RowReal>(
         #[inline(always)]
         |group, scratch| {
             let begin = group.first_row - first_row;
-            let target = group.target(out, &mut scratch.result);
+            let (target, next) = group.target(out, &mut scratch.result);
             let place = (target.pointer.cast_const(), target.pointer);
-            let next = place.0.wrapping_add(group.rows * group.columns);
             // SAFETY: the target is for the results of the group: `x` itself, or apart from it.
             unsafe {
                 let statistics = group.statistics(simd, Some(target.pointer), next);
