@@ -340,6 +340,9 @@ def silu() -> Function:
 # Everything before the last step is 2^64 times too large, to keep it normal.
 SCALE = 64
 
+# Adding it rounds to an integer.
+MAGIC = f32(1.5 * 2**23)
+
 
 @dataclass
 class Exponential:
@@ -366,9 +369,11 @@ class Exponential:
 
     def __call__(self, z: Array, z_low: Array) -> tuple[Array, Array]:
         """`t` and `g` with `e^(-rate z) = t (1 + g)`."""
-        magic = f32(1.5 * 2**23)
-        n = fma(z, self.per_step, magic) - magic
-        r = fma(n, self.step, z) + fma(n, self.step_low, z_low)
+        n = fma(z, self.per_step, MAGIC) - MAGIC
+        return self.power(n, fma(n, self.step, z) + fma(n, self.step_low, z_low))
+
+    def power(self, n: Array, r: Array) -> tuple[Array, Array]:
+        """The same for `z = r - n step`."""
         j = np.int64(n) % 16
         t = np.ldexp(np.take(self.table, j), (np.int64(n) - j) // 16 + SCALE)
         q = fma(fma(r, f32(self.q[2]), f32(self.q[1])), r, f32(self.q[0]))
@@ -378,23 +383,23 @@ class Exponential:
 def gelu_like(
     name: str,
     degree: int,
-    pieces: list[tuple[float, float]],
-    exponential: Exponential,
-    argument: Callable[[Array], tuple[Array, Array]],
+    intervals: list[tuple[float, float]],
+    rotation: int,
+    near_zero: int,
+    power: Callable[[Array], tuple[Array, Array]],
     exponent: Callable[[mp.mpf], mp.mpf],
     tail: Callable[[mp.mpf], mp.mpf],
-    top: float,
 ) -> Function:
-    """`x tail(-x)`: tail(a) falls like `e^-exponent(a)`.
+    """`x tail(-x)`: tail(a) falls like `e^-exponent(a)`, which `power` computes as `t (1 + g)`.
 
-    On the first two pieces n + a / 2 is fitted, and added to x / 2: elsewhere to max(x, 0). They should
+    On the first few pieces n + a / 2 is fitted, and added to x / 2: elsewhere to max(x, 0). They should
     end near 0.39. Before, x - a tail(a) for positive x is below 1/4, and the error of n, half an ulp of
     1/8 and more, no longer small against half an ulp of the result; and after 0.4 the error of n + a / 2
     is not.
     """
 
     def part(index: int) -> Callable[[mp.mpf], mp.mpf]:
-        if index < 2:
+        if index < near_zero:
             return lambda a: a * (mp.mpf(1) / 2 - tail(a))
         return lambda a: -a * tail(a)
 
@@ -407,7 +412,7 @@ def gelu_like(
     @functools.cache
     def factors(index: int, count: int) -> tuple[Array, Array, Array]:
         a = samples[index, count]
-        return *exponential(*argument(a)), evaluate(lambda a: a * tail(a), a)
+        return *power(a), evaluate(lambda a: a * tail(a), a)
 
     samples: dict[tuple[int, int], Array] = {}
 
@@ -419,37 +424,50 @@ def gelu_like(
         h = fma(r, q, c0)
         u = fma(r, q, h * g)
         n = fma(t, c0, t * u)
-        lead = a * f32(0.5 if index < 2 else 1)
+        lead = a * f32(0.5 if index < near_zero else 1)
         down = f32(2.0**-SCALE)
-        negative = fma(n, down, -lead) if index < 2 else fma(n, down, f32(0))
+        negative = fma(n, down, -lead) if index < near_zero else fma(n, down, f32(0))
         normal = small > 2.0**-125
         return max(worst(negative[normal], -small[normal]), worst(fma(n, down, lead), a - small))
 
-    intervals = [i for i in pieces if i[0] < top]
-    return Function(
-        name, intervals, degree, target, unit, simulate, LOGARITHMIC_ROTATION, {0: [-0.0, -1e-30]}
-    )
+    return Function(name, intervals, degree, target, unit, simulate, rotation, {0: [-0.0, -1e-30]})
 
 
-GAUSSIAN = Exponential(mp.mpf(1) / 2)
+# The steep factor is `2^(-n/16)` for n steps in a^2, hence `e^(-rate a^2)`. A step of 12 bits makes n times
+# it exact, and the rate 1/2 but for 2e-5, which m takes up.
+GAUSSIAN_STEP = mp.nint(mp.log(2) / 8 * 2**15) / 2**15
+GAUSSIAN_RATE = mp.log(2) / 16 / GAUSSIAN_STEP
+GAUSSIAN = Exponential(GAUSSIAN_RATE)
+# Pieces are numbered by `w = a^2 + slant a + offset`, two an octave from 1 to 256: narrower than those of
+# `logarithmic` near 1 and 3, wider far out. Those below 3, up to 0.38, count as near zero.
+GAUSSIAN_SLANT = f32(4.5)
+GAUSSIAN_OFFSET_STEPS = 13
+GAUSSIAN_OFFSET = f32(GAUSSIAN_OFFSET_STEPS * GAUSSIAN.step)
+GAUSSIAN_ROTATION = 14
 
 
 def gelu() -> Function:
-    """`x Phi(x)`: `e^(-a^2/2)` is the steep factor."""
+    """`x Phi(x)`: `e^(-a^2/2)`, nearly, is the steep factor."""
 
-    def argument(a: Array) -> tuple[Array, Array]:
-        square = a * a
-        return square, fma(a, a, -square)
+    def power(a: Array) -> tuple[Array, Array]:
+        square = fma(a, a, GAUSSIAN_OFFSET)
+        n = fma(square, GAUSSIAN.per_step, MAGIC + f32(GAUSSIAN_OFFSET_STEPS)) - MAGIC
+        return GAUSSIAN.power(n, fma(a, a, n * GAUSSIAN.step))
 
+    def end(w: float) -> float:
+        half = float(GAUSSIAN_SLANT) / 2
+        return float(np.sqrt(half * half + w - float(GAUSSIAN_OFFSET)) - half)
+
+    ends = [0.0, *(end(2.0 ** (k // 2) * (1 + k % 2 / 2)) for k in range(1, ENTRIES + 1))]
     return gelu_like(
         "gelu",
-        6,
-        logarithmic(1, OFFSET),
-        GAUSSIAN,
-        argument,
-        lambda a: a * a / 2,
+        5,
+        list(itertools.pairwise(ends)),
+        GAUSSIAN_ROTATION,
+        3,
+        power,
+        lambda a: GAUSSIAN_RATE * a * a,
         lambda a: mp.erfc(a / mp.sqrt(2)) / 2,
-        14.5,
     )
 
 
@@ -466,12 +484,12 @@ CUBIC_SCALE = 1.295
 def gelu_tanh() -> Function:
     """`x s(w)`: `e^-w` is the steep factor."""
 
-    def argument(a: Array) -> tuple[Array, Array]:
+    def power(a: Array) -> tuple[Array, Array]:
         # kappa + a^2 in two parts; KAPPA_HIGH is so short that the subtraction is exact.
         factor = fma(a, a, KAPPA_HIGH)
         factor_low = fma(a, a, KAPPA_HIGH - factor) + KAPPA_LOW
         z = a * factor
-        return z, fma(a, factor_low, fma(a, factor, -z))
+        return LOGISTIC_OF_CUBIC(z, fma(a, factor_low, fma(a, factor, -z)))
 
     def exponent(a: mp.mpf) -> mp.mpf:
         return CUBIC * a * (KAPPA + a * a)
@@ -479,12 +497,12 @@ def gelu_tanh() -> Function:
     return gelu_like(
         "gelu_tanh",
         6,
-        logarithmic(CUBIC_SCALE, 1.0),
-        LOGISTIC_OF_CUBIC,
-        argument,
+        [i for i in logarithmic(CUBIC_SCALE, 1.0) if i[0] < 10.8],
+        LOGARITHMIC_ROTATION,
+        2,
+        power,
         exponent,
         lambda a: logistic(exponent(a)),
-        10.8,
     )
 
 
@@ -493,7 +511,7 @@ FUNCTIONS = [tanh, sigmoid, softplus, silu, gelu, gelu_tanh]
 
 EXPONENTIALS = {
     "NATURAL": Exponential(mp.mpf(1)),
-    "HALF": GAUSSIAN,
+    "GAUSSIAN": GAUSSIAN,
     "CUBIC": LOGISTIC_OF_CUBIC,
 }
 

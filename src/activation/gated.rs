@@ -8,7 +8,7 @@
 
 use super::gelu::Gelu;
 use super::{Activation, Silu};
-use crate::driver::elementwise::{Function, Kernels};
+use crate::driver::kernel::{Function, Kernels};
 use crate::lanes::{Lanes, Token};
 use crate::math::erf::{half_square, scaled_normal_tail};
 use crate::math::exp::Scaled;

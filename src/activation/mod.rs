@@ -16,7 +16,7 @@ mod tanh;
 #[cfg(test)]
 mod tests;
 
-use crate::driver::elementwise::{Function, Kernels};
+use crate::driver::kernel::{Function, Kernels};
 use crate::lanes::{Lanes, Token};
 use std::array::from_fn;
 

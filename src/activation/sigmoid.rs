@@ -5,7 +5,7 @@ use crate::lanes::{Lanes, Token};
 use crate::math::exp::{Scaled, parts_bound};
 use crate::math::log::log1p_parts;
 use crate::math::logistic::{
-    decay, decay_low, numerator, reciprocal_of_one_plus, sigmoid, tail, times_sigmoid,
+    decay, decay_low, numerator, reciprocal_of_one_plus, sigmoid, silu, tail, times_sigmoid,
     times_sigmoid_derivative,
 };
 use crate::math::table;
@@ -54,15 +54,6 @@ impl Activation<0> for Sigmoid {
 /// `x / (1 + e^-x)`.
 pub struct Silu;
 
-/// The function in compensated arithmetic.
-#[inline(always)]
-fn silu<S: Token, V: Lanes<S>>(simd: S, x: V) -> V {
-    let e = decay(simd, x);
-    let q = reciprocal_of_one_plus(simd, e);
-    let y = scale_rounded(x, multiply(numerator(simd, x, e), q));
-    tail_of_product(simd, x, y)
-}
-
 impl Activation<0> for Silu {
     const NAME: &'static str = "silu";
     const DOC: &'static str = "Sigmoid-weighted linear unit, also called swish: ``x * sigmoid(x)``; \
@@ -76,7 +67,7 @@ impl Activation<0> for Silu {
             #[inline(always)]
             |x| table::silu(simd, x),
             #[inline(always)]
-            |x| silu(simd, x),
+            |x| tail_of_product(simd, x, silu(simd, x)),
         )
     }
 

@@ -2,7 +2,8 @@
 //! infinity, large gradients on subnormal slopes, and other parameters.
 
 use super::{ACTIVATIONS, GATED_UNITS};
-use crate::driver::elementwise::{Kernels, Strided, run};
+use crate::driver::elementwise::{Strided, run};
+use crate::driver::kernel::Kernels;
 use crate::dtype::Dtype;
 use crate::level::Level;
 use core_math::{exp, expm1, log1p};

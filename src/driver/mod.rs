@@ -3,6 +3,7 @@
 pub mod elementwise;
 pub mod floating_point;
 mod fork_join;
+pub mod kernel;
 pub mod operand;
 pub mod rows;
 pub mod table;

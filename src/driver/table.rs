@@ -5,7 +5,8 @@
 //! cache, what ordinary values use of them in the first. A table holds what the kernels gave, so a result is
 //! the same with and without it.
 
-use super::elementwise::{Kernels, MAX_INPUTS, Strided, run};
+use super::elementwise::{Strided, run};
+use super::kernel::{Kernels, MAX_INPUTS};
 use super::threads::parallel;
 use crate::dtype::Dtype;
 use crate::level::Level;

@@ -14,8 +14,8 @@ use super::channel_terms::{
 use super::channels::{Channels, View};
 use super::sixteen::{Operands, Sixteen};
 use super::sums::{canonical, divide, is_narrow};
-use crate::driver::elementwise::canonical_nan;
 use crate::driver::floating_point::FloatingPointGuard;
+use crate::driver::kernel::canonical_nan;
 use crate::driver::operand::{Operand, OperandMut};
 use crate::driver::threads::Interrupted;
 use crate::dtype::Dtype;

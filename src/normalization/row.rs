@@ -9,7 +9,7 @@
 use super::lane_sums::Sum;
 use super::sixteen::{Aligned, LANES, Pair, Sixteen, for_each_sixteen, load_last, multiply_add};
 use super::sums::divide;
-use crate::driver::elementwise::canonical_nan;
+use crate::driver::kernel::canonical_nan;
 use crate::lanes::{LINE, Lanes, Token, prefetch};
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;

@@ -12,7 +12,7 @@ use super::sixteen::{
     zip,
 };
 use super::sums::{add, normalise};
-use crate::driver::elementwise::canonical_nan;
+use crate::driver::kernel::canonical_nan;
 use crate::lanes::{Lanes, Token};
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;

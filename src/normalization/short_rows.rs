@@ -7,7 +7,7 @@
 use super::row::Parameters;
 use super::row_gradient::Gradients;
 use super::sixteen::{LANES, Pair, Sixteen, zip};
-use crate::driver::elementwise::canonical_nan;
+use crate::driver::kernel::canonical_nan;
 use crate::lanes::{Lanes, Token};
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;

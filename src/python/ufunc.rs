@@ -6,8 +6,9 @@
 
 use super::numpy::{Api, LoopFunction, type_number};
 use crate::activation::{ACTIVATIONS, Definition, GATED_UNITS, GatedDefinition};
-use crate::driver::elementwise::{Function, Kernels, MAX_INPUTS, Strided};
+use crate::driver::elementwise::Strided;
 use crate::driver::floating_point::FloatingPointGuard;
+use crate::driver::kernel::{Function, Kernels, MAX_INPUTS};
 use crate::driver::table::{Table, run_tabulated};
 use crate::dtype::Dtype;
 use crate::lanes::{Lanes, Token};

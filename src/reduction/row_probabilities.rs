@@ -10,7 +10,7 @@ use super::row_statistics::{
     InverseTemperature, RowStatistics, RowSums, exponential_of_difference, exponentiate_block,
 };
 use super::row_sums::RowReal;
-use crate::driver::elementwise::canonical_nan;
+use crate::driver::kernel::canonical_nan;
 use crate::driver::operand::{Operand, OperandMut};
 use crate::driver::rows::{Row, Target, for_each_vector, read_block, reserve};
 use crate::lanes::{Lanes, Token};

@@ -7,7 +7,7 @@ use super::row_probabilities::Scratch;
 use super::row_sums::RowReal;
 use super::rows_side_by_side::{Factors, Statistics, TOGETHER};
 use super::tile::{read_tile, side_by_side};
-use crate::driver::elementwise::canonical_nan;
+use crate::driver::kernel::canonical_nan;
 use crate::driver::operand::{Operand, OperandMut};
 use crate::lanes::{Lanes, Token};
 use fearless_simd::prelude::*;

@@ -20,7 +20,7 @@ use super::rows_side_by_side::{self, TOGETHER, statistics_of_rows, together};
 pub use super::softmax_backward::{
     log_softmax_backward, logsumexp_backward, softmax_backward, softmin_backward,
 };
-use crate::driver::elementwise::canonical_nan;
+use crate::driver::kernel::canonical_nan;
 use crate::driver::operand::{Operand, OperandMut};
 use crate::driver::rows::{Row, Target, for_each_row_range, for_each_vector};
 use crate::lanes::{Lanes, Token};

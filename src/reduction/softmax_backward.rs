@@ -7,7 +7,7 @@ use super::row_probabilities::{RowExponentials, Scratch, fill, map_row};
 use super::row_statistics::InverseTemperature;
 use super::row_sums::{RowReal, Sums};
 use super::softmax::{RowFunction, Rows, run, scaled_softmax};
-use crate::driver::elementwise::canonical_nan;
+use crate::driver::kernel::canonical_nan;
 use crate::driver::operand::{Operand, OperandMut};
 use crate::driver::rows::{Row, Target, Valid, for_each_vector, read_block};
 use crate::lanes::{Lanes, Token};

@@ -7,7 +7,7 @@
 use super::labels::{LANES, LabelSums, LaneSum, outside};
 use super::pass::{Pass, Plan, Summed, Worker};
 use super::pending::{Pending, Values};
-use crate::driver::elementwise::canonical_nan;
+use crate::driver::kernel::canonical_nan;
 use crate::driver::operand::{Operand, OperandMut};
 use crate::lanes::{Lanes, Token};
 use crate::loss::twofold::{Twofold, TwofoldLanes};

@@ -2,7 +2,7 @@
 
 use super::Settings;
 use super::labels::LabelBuffers;
-use crate::driver::elementwise::canonical_nan;
+use crate::driver::kernel::canonical_nan;
 use crate::driver::operand::OperandMut;
 use crate::driver::rows::{Row, Target, for_each_vector, read_block, reserve};
 use crate::lanes::{Lanes, Token};

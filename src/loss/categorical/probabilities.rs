@@ -6,7 +6,7 @@
 use super::Settings;
 use super::labels::{LabelBuffers, LabelSums, clip, negative_log};
 use super::logits::{Derivatives, Label};
-use crate::driver::elementwise::canonical_nan;
+use crate::driver::kernel::canonical_nan;
 use crate::driver::rows::{Row, for_each_vector, read_block, reserve};
 use crate::lanes::Token;
 use crate::loss::Batch;

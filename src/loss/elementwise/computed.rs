@@ -2,7 +2,7 @@
 
 use super::super::reduction::Scale;
 use super::{Block, Kernels, Summed, load_lanes};
-use crate::driver::elementwise::canonical_nan;
+use crate::driver::kernel::canonical_nan;
 use crate::dtype::Real;
 use crate::lanes::{Lanes, Token};
 use crate::reduction::exact::ExactSum;

@@ -14,7 +14,7 @@ use super::Loss;
 use super::call::{Batch, Labels, LossError, Request};
 use super::options::{OptionError, Options};
 use super::reduction::Totals;
-use crate::driver::elementwise::{BLOCK, Sizes, canonical_nan, sizes};
+use crate::driver::kernel::{BLOCK, Sizes, canonical_nan, sizes};
 use crate::dtype::{Dtype, Real};
 use crate::lanes::{Lanes, Token, prefetch};
 use crate::level::{Level, OnLevel};

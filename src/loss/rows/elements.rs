@@ -1,6 +1,6 @@
 //! The elements of a row, as vectors of `f64`.
 
-use crate::driver::elementwise::canonical_nan;
+use crate::driver::kernel::canonical_nan;
 use crate::driver::operand::OperandMut;
 use crate::driver::rows::{Row, for_each_vector, read_block, reserve};
 use crate::lanes::Token;

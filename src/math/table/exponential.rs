@@ -14,7 +14,7 @@ pub(super) const UNSCALE: f32 = f32::from_bits((127 - SCALE) << 23);
 
 /// `2^(j/16 + 64)`, rounded, the bits of `j << 19` subtracted: adding `n << 19` for `n = 16 k + j` gives
 /// `2^(n/16 + 64)`.
-const POWERS: Table = powers(SCALE);
+pub(super) const POWERS: Table = powers(SCALE);
 
 /// The same for `2^(n/16)`.
 pub(super) const UNSCALED_POWERS: Table = powers(0);
@@ -99,12 +99,24 @@ impl Exponential {
             None => n.fma(step_low, r),
         };
 
-        let j = shifted.to_bits();
-        let t = f32x16::from_bits(look_up(simd, powers, j).to_bits() + (j << 19));
-        let [c0, c1, c2] = self.slope.map(|c| splat(simd, c));
-        let g = r.fma(r.fma(r.fma(c2, c1), c0), look_up(simd, &DEFECTS, j));
-        (t, g)
+        power(simd, powers, shifted, self.slope, r)
     }
+}
+
+/// `t` and `g` with `t (1 + g)` the power whose number of steps `shifted` ends with, times `e^(-rate r)`.
+#[inline(always)]
+pub(super) fn power<S: Token>(
+    simd: S,
+    powers: &Table,
+    shifted: f32x16<S>,
+    slope: [f32; 3],
+    r: f32x16<S>,
+) -> (f32x16<S>, f32x16<S>) {
+    let j = shifted.to_bits();
+    let t = f32x16::from_bits(look_up(simd, powers, j).to_bits() + (j << 19));
+    let [c0, c1, c2] = slope.map(|c| splat(simd, c));
+    let g = r.fma(r.fma(r.fma(c2, c1), c0), look_up(simd, &DEFECTS, j));
+    (t, g)
 }
 
 /// `e^-z`.
@@ -129,12 +141,13 @@ pub(super) fn decay_less_square<S: Token>(simd: S, a: f32x16<S>, fraction: f32) 
 }
 
 /// `2^-64 y` for `y <= 0` whose result is at most 2^-126, rounded to nearest, without making the CPU
-/// compute a subnormal number, which may take it 150 cycles.
+/// compute a subnormal number, which may take it 150 cycles. As bits: a choice between integers is one masked
+/// instruction with the last operation here.
 #[inline(always)]
-pub(super) fn unscale_to_subnormal<S: Token>(simd: S, y: f32x16<S>) -> f32x16<S> {
+pub(super) fn unscale_to_subnormal<S: Token>(simd: S, y: f32x16<S>) -> u32x16<S> {
     // The sum is -(2^23 + k) for the result -k 2^-149: k in the low bits.
     let sum = y.fma(splat(simd, SUBNORMALS_PER_SCALED), splat(simd, -8388608.0));
-    f32x16::from_bits(sum.to_bits() - u32x16::splat(simd, 8388608.0_f32.to_bits()))
+    sum.to_bits() - u32x16::splat(simd, 8388608.0_f32.to_bits())
 }
 
 /// `2^(149 - 64)`.

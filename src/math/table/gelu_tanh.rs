@@ -1,11 +1,10 @@
 //! GELU with the hyperbolic tangent, in `f32`.
 
-use super::exponential::Exponential;
-use super::gelu::Terms;
+use super::exponential::{Exponential, UNSCALE, unscale_to_subnormal};
 use super::{Logarithmic, Piecewise, splat};
 use crate::lanes::{Lanes, Token};
-use fearless_simd::f32x16;
 use fearless_simd::prelude::*;
+use fearless_simd::{f32x16, mask32x16};
 
 /// [`gelu_tanh_common`] holds for `|x|` below this: from here on `gelu_tanh(-|x|)` is subnormal.
 pub const GELU_TANH_COMMON: f32 = 10.105;
@@ -43,6 +42,52 @@ fn terms<S: Token>(simd: S, x: f32x16<S>, a: f32x16<S>) -> Terms<S> {
     let exponential = CUBIC.parts(simd, z, Some(z_low));
     let index = Logarithmic::new(a.fma(splat(simd, SCALE), splat(simd, 1.0)));
     Terms::new(simd, &TABLE, x, a, &index, exponential)
+}
+
+/// `lead + 2^-64 n`: a function like `max(x, 0) + m(|x|) e^-z`, before the last operation.
+struct Terms<S: Token> {
+    n: f32x16<S>,
+    lead: f32x16<S>,
+}
+
+impl<S: Token> Terms<S> {
+    /// From `m` by pieces of `a`, and `e^-z = 2^-64 t (1 + g)`.
+    #[inline(always)]
+    fn new(
+        simd: S,
+        table: &Piecewise<7>,
+        x: f32x16<S>,
+        a: f32x16<S>,
+        index: &Logarithmic<S>,
+        (t, g): (f32x16<S>, f32x16<S>),
+    ) -> Self {
+        let r = table.offset(simd, a, index.piece);
+        let q = table.slope(simd, r, index.piece);
+        let c0 = table.constant(simd, index.piece);
+        // m (1 + g) = c0 + u: one rounding at the size of the result, the others at a quarter or less.
+        let u = r.fma(q, r.fma(q, c0) * g);
+        let n = t.fma(c0, t * u);
+        // On the first two pieces the table holds n + a / 2: otherwise x + n would cancel.
+        let positive = simd.larger_f32(splat(simd, 0.0), x);
+        let half = x * splat(simd, 0.5);
+        let lead = index.first_two(simd).select(half, positive);
+        Self { n, lead }
+    }
+
+    /// The sum where it is no subnormal number.
+    #[inline(always)]
+    fn common_sum(self, simd: S) -> f32x16<S> {
+        self.n.fma(splat(simd, UNSCALE), self.lead)
+    }
+
+    /// The sum; `subnormal` tells where it is.
+    #[inline(always)]
+    fn sum(self, simd: S, subnormal: mask32x16<S>) -> f32x16<S> {
+        let far = unscale_to_subnormal(simd, self.n);
+        let n = subnormal.select(splat(simd, 0.0), self.n);
+        let near = Self { n, ..self }.common_sum(simd);
+        f32x16::from_bits(subnormal.select(far, near.to_bits()))
+    }
 }
 
 /// The second piece ends at 0.386, as [`gelu`](super::gelu())'s does, and the last beyond 10.8; every other is

@@ -40,8 +40,9 @@ fn common<S: Token>(simd: S, x: f32x16<S>, a: f32x16<S>) -> f32x16<S> {
     let r = TABLE.offset(simd, a, piece);
     let n = r.fma(TABLE.slope(simd, r, piece), TABLE.constant(simd, piece));
     // 2 max(x, 0); on the first piece x, where the table holds n + a / 2: otherwise x + n would cancel.
-    let first = shifted.simd_eq(splat(simd, MAGIC));
-    let double = first.select(x, x + a);
+    // In this order of the choice, the sum is one masked instruction.
+    let later = shifted.simd_gt(splat(simd, MAGIC));
+    let double = later.select(x + a, x);
     double.fma(splat(simd, 0.5), n)
 }
 
