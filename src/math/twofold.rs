@@ -48,14 +48,22 @@ pub fn add<S: Token, V: Lanes<S>>((a, a_low): (V, V), (b, b_low): (V, V)) -> (V,
 /// The product of two twofold values; the relative error is about `2^(3 - 2 PRECISION)`.
 #[inline(always)]
 pub fn multiply<S: Token, V: Lanes<S>>((a, a_low): (V, V), (b, b_low): (V, V)) -> (V, V) {
-    let (product, error) = two_product(a, b);
-    (product, a.fma(b_low, a_low.fma(b, error)))
+    a.token().outline(
+        #[inline(always)]
+        move || {
+            let (product, error) = two_product(a, b);
+            (product, a.fma(b_low, a_low.fma(b, error)))
+        },
+    )
 }
 
 /// The product of two twofold values, rounded once.
 #[inline(always)]
 pub fn multiply_rounded<S: Token, V: Lanes<S>>((a, a_low): (V, V), (b, b_low): (V, V)) -> V {
-    a.fma(b, a.fma(b_low, a_low * b))
+    a.token().outline(
+        #[inline(always)]
+        move || a.fma(b, a.fma(b_low, a_low * b)),
+    )
 }
 
 /// `y * (high + low)`, rounded once.
@@ -78,10 +86,15 @@ pub fn constant<S: Token, V: Lanes<S>>(simd: S, (high, low): (f64, f64)) -> (V, 
 /// The quotient of two twofold values, by two divisions. An infinite or zero quotient has low part 0.
 #[inline(always)]
 pub fn divide<S: Token, V: Lanes<S>>(simd: S, (a, a_low): (V, V), (b, b_low): (V, V)) -> (V, V) {
-    let quotient = a / b;
-    let remainder = quotient.fma(-b, a) + quotient.fma(-b_low, a_low);
-    let low = remainder / b;
-    (quotient, low.is_finite().select(low, V::lit(simd, 0.0)))
+    simd.outline(
+        #[inline(always)]
+        move || {
+            let quotient = a / b;
+            let remainder = quotient.fma(-b, a) + quotient.fma(-b_low, a_low);
+            let low = remainder / b;
+            (quotient, low.is_finite().select(low, V::lit(simd, 0.0)))
+        },
+    )
 }
 
 /// `1 / (b + b_low)`, by one division.

@@ -81,7 +81,15 @@ impl<S: Token, const N: usize> Sum<S, N> {
 
     /// The sum of all lanes and its low part.
     #[inline(always)]
-    pub(super) fn total<T: Sixteen>(mut self) -> (f64, f64) {
+    pub(super) fn total<T: Sixteen>(self) -> (f64, f64) {
+        self.sum[0].token().outline(
+            #[inline(always)]
+            move || self.of_all::<T>(),
+        )
+    }
+
+    #[inline(always)]
+    fn of_all<T: Sixteen>(mut self) -> (f64, f64) {
         let mut half = N / 2;
         while half > 0 {
             for k in 0..half {
@@ -109,17 +117,22 @@ pub(super) unsafe fn add_products<S: Token, T: Sixteen>(
     a: Pair<S>,
     b: Pair<S>,
 ) {
-    // SAFETY: promised by the caller.
-    unsafe {
-        let sum = f64::load(simd, sums);
-        if T::EXACT {
-            let error = f64::load(simd, errors);
-            let (low, lost_low) = two_sum(sum[0], a[0] * b[0]);
-            let (high, lost_high) = two_sum(sum[1], a[1] * b[1]);
-            f64::store([low, high], sums);
-            f64::store([error[0] + lost_low, error[1] + lost_high], errors);
-        } else {
-            f64::store(multiply_add(a, b, sum), sums);
-        }
-    }
+    simd.outline(
+        #[inline(always)]
+        move || {
+            // SAFETY: promised by the caller.
+            unsafe {
+                let sum = f64::load(simd, sums);
+                if T::EXACT {
+                    let error = f64::load(simd, errors);
+                    let (low, lost_low) = two_sum(sum[0], a[0] * b[0]);
+                    let (high, lost_high) = two_sum(sum[1], a[1] * b[1]);
+                    f64::store([low, high], sums);
+                    f64::store([error[0] + lost_low, error[1] + lost_high], errors);
+                } else {
+                    f64::store(multiply_add(a, b, sum), sums);
+                }
+            }
+        },
+    );
 }

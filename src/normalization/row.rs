@@ -314,16 +314,21 @@ impl Affine {
         x: Pair<S>,
         column: usize,
     ) -> Pair<S> {
-        let y = self.moments.normalise::<S, CENTRE>(simd, x);
-        // SAFETY: promised by the caller.
-        let (gamma, beta) =
-            unsafe { (self.gamma.load(simd, column), self.beta.load(simd, column)) };
-        let y = multiply_add(y, gamma, beta);
-        if CANONICAL {
-            [canonical_nan(simd, y[0]), canonical_nan(simd, y[1])]
-        } else {
-            y
-        }
+        simd.outline(
+            #[inline(always)]
+            move || {
+                let y = self.moments.normalise::<S, CENTRE>(simd, x);
+                // SAFETY: promised by the caller.
+                let (gamma, beta) =
+                    unsafe { (self.gamma.load(simd, column), self.beta.load(simd, column)) };
+                let y = multiply_add(y, gamma, beta);
+                if CANONICAL {
+                    [canonical_nan(simd, y[0]), canonical_nan(simd, y[1])]
+                } else {
+                    y
+                }
+            },
+        )
     }
 }
 

@@ -139,29 +139,34 @@ impl<T: Sixteen> Beside<'_, T> {
                 .moments
                 .get(row + 1)
                 .is_some_and(|next| next.centre == centre);
-            // SAFETY: promised by the caller.
-            unsafe {
-                match (centre, pair) {
-                    (Centre::Zero, true) => {
-                        self.of::<S, ZERO, 2>(simd, parameters, row, sums, means);
+            simd.outline(
+                #[inline(always)]
+                || {
+                    // SAFETY: promised by the caller.
+                    unsafe {
+                        match (centre, pair) {
+                            (Centre::Zero, true) => {
+                                self.of::<S, ZERO, 2>(simd, parameters, row, sums, means);
+                            }
+                            (Centre::Near, true) => {
+                                self.of::<S, NEAR, 2>(simd, parameters, row, sums, means);
+                            }
+                            (Centre::Far, true) => {
+                                self.of::<S, FAR, 2>(simd, parameters, row, sums, means);
+                            }
+                            (Centre::Zero, false) => {
+                                self.of::<S, ZERO, 1>(simd, parameters, row, sums, means);
+                            }
+                            (Centre::Near, false) => {
+                                self.of::<S, NEAR, 1>(simd, parameters, row, sums, means);
+                            }
+                            (Centre::Far, false) => {
+                                self.of::<S, FAR, 1>(simd, parameters, row, sums, means);
+                            }
+                        }
                     }
-                    (Centre::Near, true) => {
-                        self.of::<S, NEAR, 2>(simd, parameters, row, sums, means);
-                    }
-                    (Centre::Far, true) => {
-                        self.of::<S, FAR, 2>(simd, parameters, row, sums, means);
-                    }
-                    (Centre::Zero, false) => {
-                        self.of::<S, ZERO, 1>(simd, parameters, row, sums, means);
-                    }
-                    (Centre::Near, false) => {
-                        self.of::<S, NEAR, 1>(simd, parameters, row, sums, means);
-                    }
-                    (Centre::Far, false) => {
-                        self.of::<S, FAR, 1>(simd, parameters, row, sums, means);
-                    }
-                }
-            }
+                },
+            );
             row += 1 + usize::from(pair);
         }
     }

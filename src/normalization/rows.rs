@@ -263,11 +263,7 @@ impl<T: Sixteen, O: Sixteen> OnLevel for Forward<'_, T, O> {
                                 &mut buffers.short,
                             );
                         } else {
-                            buffers.moments.clear();
-                            for start in (0..n).step_by(columns) {
-                                let moments = Moments::of(simd, parameters, x.add(start));
-                                buffers.moments.push(moments);
-                            }
+                            moments_of(simd, parameters, (x, n), &mut buffers.moments);
                             for (row, moments) in buffers.moments.iter().enumerate() {
                                 let start = row * columns;
                                 let ways = Ways { streamed, ahead: n };
@@ -285,6 +281,29 @@ impl<T: Sixteen, O: Sixteen> OnLevel for Forward<'_, T, O> {
             fence_streamed();
         }
     }
+}
+
+/// The moments of rows with `n` elements in all, in place of those before.
+///
+/// # Safety
+/// They are readable.
+#[inline(always)]
+unsafe fn moments_of<S: Token, T: Sixteen>(
+    simd: S,
+    parameters: &Parameters,
+    (x, n): (*const T, usize),
+    moments: &mut Vec<Moments>,
+) {
+    simd.outline(
+        #[inline(always)]
+        || {
+            moments.clear();
+            for start in (0..n).step_by(parameters.columns) {
+                // SAFETY: promised by the caller.
+                moments.push(unsafe { Moments::of(simd, parameters, x.add(start)) });
+            }
+        },
+    );
 }
 
 struct Backward<'a, T, O> {
@@ -336,11 +355,7 @@ impl<T: Sixteen, O: Sixteen> OnLevel for Backward<'_, T, O> {
                                 &mut buffers.short,
                             );
                         } else {
-                            buffers.moments.clear();
-                            for start in (0..n).step_by(columns) {
-                                let moments = Moments::of(simd, parameters, x.add(start));
-                                buffers.moments.push(moments);
-                            }
+                            moments_of(simd, parameters, (x, n), &mut buffers.moments);
                             let beside = Beside {
                                 dy,
                                 x,

@@ -340,7 +340,7 @@ fn evaluate<S: Token, F: Formula, T: Real>(formula: F, simd: S, block: Block<'_,
                     inputs,
                     [value],
                     #[inline(always)]
-                    |at| [formula.value(simd, at)],
+                    |at| [value_of(formula, simd, at)],
                     #[inline(always)]
                     |at| [formula.near_value(simd, at)],
                 ),
@@ -349,7 +349,7 @@ fn evaluate<S: Token, F: Formula, T: Real>(formula: F, simd: S, block: Block<'_,
                     inputs,
                     [value, gradient],
                     #[inline(always)]
-                    |at| [formula.value(simd, at), formula.gradient(simd, at)],
+                    |at| [value_of(formula, simd, at), gradient_of(formula, simd, at)],
                     #[inline(always)]
                     |at| {
                         [
@@ -363,11 +363,35 @@ fn evaluate<S: Token, F: Formula, T: Real>(formula: F, simd: S, block: Block<'_,
                     inputs,
                     [gradient, hessian],
                     #[inline(always)]
-                    |at| [formula.gradient(simd, at), formula.hessian(simd, at)],
+                    |at| {
+                        let hessian = simd.outline(
+                            #[inline(always)]
+                            move || formula.hessian(simd, at),
+                        );
+                        [gradient_of(formula, simd, at), hessian]
+                    },
                 ),
             }
         },
     );
+}
+
+/// The value, in one copy for all requests on levels that outline.
+#[inline(always)]
+fn value_of<S: Token, F: Formula, V: Lanes<S>>(formula: F, simd: S, at: Element<V>) -> V {
+    simd.outline(
+        #[inline(always)]
+        move || formula.value(simd, at),
+    )
+}
+
+/// The derivative; see [`value_of`].
+#[inline(always)]
+fn gradient_of<S: Token, F: Formula, V: Lanes<S>>(formula: F, simd: S, at: Element<V>) -> V {
+    simd.outline(
+        #[inline(always)]
+        move || formula.gradient(simd, at),
+    )
 }
 
 /// The operands of a block, and where its derivatives will be written to.

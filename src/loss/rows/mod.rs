@@ -239,14 +239,24 @@ impl<S: Token, F: RowFormula> Kernel<S> for F {
                     gradient,
                     factor,
                     #[inline(always)]
-                    |at| formula.gradient(simd, &row, at),
+                    |at| {
+                        simd.outline(
+                            #[inline(always)]
+                            || formula.gradient(simd, &row, at),
+                        )
+                    },
                 );
                 if let Some(hessian) = hessian {
                     elements.map(
                         hessian,
                         factor,
                         #[inline(always)]
-                        |at| formula.hessian(simd, &row, at),
+                        |at| {
+                            simd.outline(
+                                #[inline(always)]
+                                || formula.hessian(simd, &row, at),
+                            )
+                        },
                     );
                 }
                 value
