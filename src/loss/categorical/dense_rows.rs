@@ -3,12 +3,12 @@
 //! The sums are those of `labels.rs`, to the bit: of a vector of 16 `f32` the lower half is added before the upper,
 //! as if they were two vectors of eight. What is asked of labels, to be from 0 to 1, is asked in `f32`.
 
-use super::labels::{LANES, LabelSums, LaneSum};
+use super::labels::{LANES, LaneSum};
 use super::pass::{Pass, Summed, Worker};
-use super::pending::{Pending, Values};
+use super::pending::{PlainSums, Values};
 use crate::driver::rows::load;
 use crate::lanes::{Lanes, Token, prefetch};
-use crate::loss::twofold::Twofold;
+use crate::reduction::batch_statistics::BatchStatistics;
 use crate::reduction::row_sums::RowReal;
 use crate::reduction::rows_side_by_side::statistics_of_rows;
 use fearless_simd::f64x8;
@@ -26,41 +26,46 @@ impl<S: Token> Pass<'_, S> {
         let (start, elements) = (first * classes, n * classes);
         let logits = self.batch.y_pred.as_slice::<T>(start, elements)?;
         let labels = self.batch.y_true.as_slice::<T>(start, elements)?;
-        let mut pending = Pending::default();
+        let mut statistics = BatchStatistics::default();
+        let mut sums = PlainSums::default();
         let (y_pred, scratch) = (&self.batch.y_pred, &mut worker.scratch);
-        let statistics = &mut pending.statistics;
-        statistics_of_rows(simd, y_pred, (first, n), classes, scratch, statistics);
+        let place = (first, n);
+        statistics_of_rows(simd, y_pred, place, classes, scratch, &mut statistics);
         if statistics.maximum[..n].contains(&f64::INFINITY) {
             return None;
         }
         let eight = ROWS * classes;
         let rows = labels.chunks(eight).zip(logits.chunks(eight));
-        for (sums, rows) in pending.sums.chunks_mut(ROWS).zip(rows) {
+        for (i, rows) in rows.enumerate() {
+            let place = (ROWS * i, &mut sums);
             let usual = if self.batch.double {
-                sum_labels::<S, T, true>(simd, rows, classes, sums)
+                sum_labels::<S, T, true>(simd, rows, classes, place)
             } else {
-                sum_labels::<S, T, false>(simd, rows, classes, sums)
+                sum_labels::<S, T, false>(simd, rows, classes, place)
             };
             if !usual {
                 return None;
             }
         }
         worker.totals.count += n as u64;
-        Some(pending.values::<S, T>(simd, &self.settings, classes, n))
+        let mut values = Values::default();
+        let options = (&self.settings, classes);
+        PlainSums::losses::<S, T>(simd, options, &statistics, (&sums, None), n, &mut values);
+        Some(values)
     }
 }
 
 /// Rows whose lanes' sums are added up together: as many as there are lanes of `f64`.
 const ROWS: usize = 8;
 
-/// Make `sums` those of the labels of at most eight rows, and of their products with logits, unless a label is
+/// Make `sums` from `first` on those of the labels of at most eight rows, and of their products with logits, unless a label is
 /// outside `[0, 1]`. A row has more elements than a vector has lanes.
 #[inline(never)]
 fn sum_labels<S: Token, T: RowReal, const COMPENSATE: bool>(
     simd: S,
     (labels, logits): (&[T], &[T]),
     classes: usize,
-    sums: &mut [LabelSums],
+    (first, sums): (usize, &mut PlainSums),
 ) -> bool {
     simd.vectorize(
         #[inline(always)]
@@ -84,16 +89,7 @@ fn sum_labels<S: Token, T: RowReal, const COMPENSATE: bool>(
             }
             let of_labels = LaneSum::totals(simd, &of_labels);
             let of_products = LaneSum::totals(simd, &of_products);
-            for (i, sums) in sums.iter_mut().enumerate() {
-                sums.labels = Twofold {
-                    high: of_labels.high[i],
-                    low: of_labels.low[i],
-                };
-                sums.products = Twofold {
-                    high: of_products.high[i],
-                    low: of_products.low[i],
-                };
-            }
+            sums.put(first, [of_labels, of_products]);
             true
         },
     )

@@ -4,15 +4,15 @@
 //! The results are those of the samples by themselves, to the bit: the sums over a row are those of `labels.rs`,
 //! lane after lane, and the gradient is that of `logits.rs` in its general form.
 
-use super::labels::{LANES, LabelSums, LaneSum, outside};
+use super::labels::{LANES, LaneSum, outside};
 use super::pass::{Pass, Plan, Summed, Worker};
-use super::pending::{Pending, Values};
+use super::pending::{PlainSums, Values};
 use crate::driver::kernel::canonical_nan;
 use crate::driver::operand::{Operand, OperandMut};
 use crate::lanes::{Lanes, Token};
-use crate::loss::twofold::{Twofold, TwofoldLanes};
+use crate::loss::twofold::TwofoldLanes;
 use crate::math::twofold::two_sum;
-use crate::reduction::batch_statistics::{eight, put};
+use crate::reduction::batch_statistics::{BatchStatistics, eight};
 use crate::reduction::row_exponential::unscale;
 use crate::reduction::row_probabilities::Scratch;
 use crate::reduction::row_statistics::{InverseTemperature, inverse_of_sum};
@@ -254,11 +254,11 @@ impl<S: Token> Pass<'_, S> {
                 .then(|| self.dense_by_rows(worker, (first, n)))
                 .flatten();
         }
-        let mut pending = Pending::default();
+        let mut all = BatchStatistics::default();
+        let mut all_sums = PlainSums::default();
         let usual = simd.vectorize(
             #[inline(always)]
             || {
-                let mut parts = [[0.0; TOGETHER]; 4];
                 for begin in (0..n).step_by(T::Vector::<S>::LEN) {
                     let (tile, labels) = self.tiles(worker, (first + begin, n - begin));
                     let statistics = Statistics::<S, T>::new::<false>(simd, &tile);
@@ -266,7 +266,7 @@ impl<S: Token> Pass<'_, S> {
                     if statistics.maximum.simd_eq(infinity).any_true() {
                         return false;
                     }
-                    statistics.write(simd, begin, &mut pending.statistics);
+                    statistics.write(simd, begin, &mut all);
                     let plain = match &labels {
                         LabelTile::Same(labels) if T::HALVES == 2 => {
                             sum_plain_labels(simd, &tile, labels)
@@ -283,25 +283,9 @@ impl<S: Token> Pass<'_, S> {
                     let Some(sums) = sums else {
                         return false;
                     };
-                    for (half, [labels, products]) in sums.into_iter().enumerate().take(T::HALVES) {
-                        let at = begin + 8 * half;
-                        put(&mut parts[0], at, labels.high);
-                        put(&mut parts[1], at, labels.low);
-                        put(&mut parts[2], at, products.high);
-                        put(&mut parts[3], at, products.low);
+                    for (half, sums) in sums.into_iter().enumerate().take(T::HALVES) {
+                        all_sums.put(begin + 8 * half, sums);
                     }
-                }
-                for (i, sums) in pending.sums[..n].iter_mut().enumerate() {
-                    let [labels, labels_low, products, products_low] =
-                        parts.each_ref().map(|part| part[i]);
-                    sums.labels = Twofold {
-                        high: labels,
-                        low: labels_low,
-                    };
-                    sums.products = Twofold {
-                        high: products,
-                        low: products_low,
-                    };
                 }
                 true
             },
@@ -320,14 +304,17 @@ impl<S: Token> Pass<'_, S> {
                 || {
                     for begin in (0..n).step_by(T::Vector::<S>::LEN) {
                         let (tile, labels) = self.tiles(worker, (first + begin, n - begin));
-                        let shares = &pending.sums[begin..];
+                        let shares = &all_sums.labels.0[begin..];
                         differentiate(simd, &tile, &labels, (shares, &factors[begin..]));
                         tile.write(simd, gradient, &mut worker.scratch.result);
                     }
                 },
             );
         }
-        Some(pending.values::<S, T>(simd, &self.settings, classes, n))
+        let mut values = Values::default();
+        let options = (&self.settings, classes);
+        PlainSums::losses::<S, T>(simd, options, &all, (&all_sums, None), n, &mut values);
+        Some(values)
     }
 
     /// Logits and labels of as many of `n` samples from `first` on as there are lanes.
@@ -358,7 +345,7 @@ fn differentiate<S: Token, T: RowReal>(
     simd: S,
     tile: &Tile<T>,
     labels: &LabelTile<T>,
-    (sums, factors): (&[LabelSums], &[f64]),
+    (shares, factors): (&[f64], &[f64]),
 ) {
     let statistics = Statistics::<S, T>::new::<true>(simd, tile);
     let (one, zero) = (f64x8::splat(simd, 1.0), f64x8::splat(simd, 0.0));
@@ -372,11 +359,7 @@ fn differentiate<S: Token, T: RowReal>(
         mut factor,
     ] = [[zero; 2]; 5];
     for half in 0..T::HALVES {
-        share[half] = f64x8::from_fn(
-            simd,
-            #[inline(always)]
-            |i| sums.get(8 * half + i).map_or(0.0, |sums| sums.labels.high),
-        );
+        share[half] = eight(simd, shares, 8 * half);
         factor[half] = eight(simd, factors, 8 * half);
         let (ties, unit) = (statistics.ties[half], statistics.unit[half]);
         let rest = (statistics.rest[half], statistics.rest_low[half]);

@@ -1,9 +1,8 @@
 //! Samples of few classes, several at once: the usual sparse labels of logits, without smoothing or temperature.
 
-use super::labels::LabelSums;
 use super::logits::{slope_of_class, without_payload};
 use super::pass::{BATCH, Pass, Plan, Summed, Worker};
-use super::pending::{Pending, Values};
+use super::pending::{PlainSums, Values};
 use super::samples::at;
 use crate::lanes::Token;
 use crate::loss::Refusal;
@@ -41,7 +40,8 @@ impl<S: Token> Pass<'_, S> {
         plan: &Plan<'_>,
         (offset, first, n): (usize, usize, usize),
     ) -> Result<Values, (usize, Refusal)> {
-        let mut pending = Pending::default();
+        let mut statistics = BatchStatistics::default();
+        let mut sums = PlainSums::of_classes();
         let mut classes = [0; BATCH];
         let mut factors = [0.0; BATCH];
         let (start, elements) = (first * self.classes, n * self.classes);
@@ -58,21 +58,21 @@ impl<S: Token> Pass<'_, S> {
                 Some(logits) => logits[i * self.classes + classes[i]].into(),
                 None => self.prediction::<T>(sample * self.classes + classes[i]),
             };
-            pending.sums[i] = LabelSums::of_class(logit);
+            sums.products.0[i] = logit;
         }
         worker.totals.count += n as u64;
         let (simd, y_pred, place) = (self.simd, &self.batch.y_pred, (first, n));
         let scratch = &mut worker.scratch;
-        let statistics = &mut pending.statistics;
+        let state = &mut statistics;
         match &plan.gradient {
-            None => statistics_of_rows(simd, y_pred, place, self.classes, scratch, statistics),
+            None => statistics_of_rows(simd, y_pred, place, self.classes, scratch, state),
             Some(gradient) => scaled_softmax(
                 simd,
                 (y_pred, gradient),
                 place,
                 self.classes,
                 (&factors, &classes),
-                (scratch, statistics),
+                (scratch, state),
                 #[inline(always)]
                 |target: Exception<T>, rows: &BatchStatistics<BATCH>| {
                     let (e, i) = (target.exponential, target.row);
@@ -81,6 +81,9 @@ impl<S: Token> Pass<'_, S> {
                 },
             ),
         }
-        Ok(pending.values::<S, T>(simd, &self.settings, self.classes, n))
+        let mut values = Values::default();
+        let options = (&self.settings, self.classes);
+        PlainSums::losses::<S, T>(simd, options, &statistics, (&sums, None), n, &mut values);
+        Ok(values)
     }
 }
