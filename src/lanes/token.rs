@@ -4,6 +4,7 @@ use super::lookup;
 #[cfg(target_arch = "x86_64")]
 use super::memory;
 use super::memory::Line;
+use super::transpose;
 #[cfg(target_arch = "x86_64")]
 use super::{comparison, conversion};
 use crate::dtype::{F16, Storage};
@@ -78,6 +79,12 @@ pub trait Token: Simd {
     #[inline(always)]
     fn stream(self, lanes: f32x16<Self>, target: &mut Line) {
         lanes.store_array(&mut target.0);
+    }
+
+    /// Transpose four vectors of four blocks of four lanes, each block of the four by itself.
+    #[inline(always)]
+    fn transpose_blocks(self, v: [f32x16<Self>; 4]) -> [f32x16<Self>; 4] {
+        transpose::transpose_blocks(v)
     }
 
     /// See [`super::Lanes::above_and_other`].
@@ -182,6 +189,17 @@ token_with_fma!(fearless_simd::x86::Avx512, "avx512", {
     fn lookup_f64(self, table: &[f64; 16], index: u64x8<Self>) -> f64x8<Self> {
         let half = |first| f64x8::from_slice(self, &table[first..first + 8]).into();
         lookup::doubles_avx512(self, half(0), half(8), index.into()).simd_into(self)
+    }
+
+    #[inline(always)]
+    fn transpose_blocks(self, [a, b, c, d]: [f32x16<Self>; 4]) -> [f32x16<Self>; 4] {
+        let [a, b, c, d] = transpose::blocks::avx512(self, a.into(), b.into(), c.into(), d.into());
+        [
+            a.simd_into(self),
+            b.simd_into(self),
+            c.simd_into(self),
+            d.simd_into(self),
+        ]
     }
 
     // Two instructions: it has the comparisons that NaN is not left out of, and under a mask.

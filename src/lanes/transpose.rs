@@ -1,8 +1,8 @@
 //! Transposition of as many vectors as they have lanes.
 
 use super::{Lanes, Token};
-use fearless_simd::f32x4;
 use fearless_simd::prelude::*;
+use fearless_simd::{f32x4, f32x16};
 
 /// `v`, of `N` vectors of `N` lanes, transposed.
 ///
@@ -41,6 +41,60 @@ pub(crate) fn fold<S: Token, V: Lanes<S>>(mut v: [V; 16], f: impl Fn(V, V) -> V)
     v[0]
 }
 
+/// Transpose four vectors of four blocks of four lanes, each block of the four by itself.
+#[inline(always)]
+pub(super) fn transpose_blocks<S: Token>(v: [f32x16<S>; 4]) -> [f32x16<S>; 4] {
+    let mut columns = [[f32x4::splat(v[0].token(), 0.0); 4]; 4];
+    for (block, column) in columns.iter_mut().enumerate() {
+        for (slot, v) in column.iter_mut().zip(v) {
+            let (low, high) = v.split();
+            let (first, second) = if block < 2 { low.split() } else { high.split() };
+            *slot = if block % 2 == 0 { first } else { second };
+        }
+        *column = transpose_four(*column);
+    }
+    let mut result = v;
+    for (i, slot) in result.iter_mut().enumerate() {
+        let [a, b, c, d] = [0, 1, 2, 3].map(
+            #[inline(always)]
+            |block: usize| columns[block][i],
+        );
+        *slot = a.combine(b).combine(c.combine(d));
+    }
+    result
+}
+
+/// [`transpose_blocks`], of which each step is one instruction.
+#[cfg(target_arch = "x86_64")]
+pub(super) mod blocks {
+    use std::arch::x86_64::{
+        __m512, _mm512_castpd_ps, _mm512_castps_pd, _mm512_unpackhi_pd, _mm512_unpackhi_ps,
+        _mm512_unpacklo_pd, _mm512_unpacklo_ps,
+    };
+
+    fearless_simd::kernel!(
+        #[inline(always)]
+        pub(in super::super) fn avx512(
+            token: Avx512,
+            a: __m512,
+            b: __m512,
+            c: __m512,
+            d: __m512,
+        ) -> [__m512; 4] {
+            let (low, high) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+            let (other_low, other_high) = (_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+            let (low, other_low) = (_mm512_castps_pd(low), _mm512_castps_pd(other_low));
+            let (high, other_high) = (_mm512_castps_pd(high), _mm512_castps_pd(other_high));
+            [
+                _mm512_castpd_ps(_mm512_unpacklo_pd(low, other_low)),
+                _mm512_castpd_ps(_mm512_unpackhi_pd(low, other_low)),
+                _mm512_castpd_ps(_mm512_unpacklo_pd(high, other_high)),
+                _mm512_castpd_ps(_mm512_unpackhi_pd(high, other_high)),
+            ]
+        }
+    );
+}
+
 /// Transpose four vectors of four lanes, in two rounds of the same.
 #[inline(always)]
 pub(crate) fn transpose_four<S: Token>([a, b, c, d]: [f32x4<S>; 4]) -> [f32x4<S>; 4] {
@@ -57,7 +111,7 @@ pub(crate) fn transpose_four<S: Token>([a, b, c, d]: [f32x4<S>; 4]) -> [f32x4<S>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fearless_simd::{Fallback, f32x16, f64x8};
+    use fearless_simd::{Fallback, f64x8};
 
     #[test]
     fn lanes_are_folded_in_halves() {
@@ -83,6 +137,10 @@ mod tests {
         let simd = Fallback::new();
         let v: [f32x16<_>; 16] =
             std::array::from_fn(|row| f32x16::from_fn(simd, |column| (100 * row + column) as f32));
+        let blocks = transpose_blocks([v[0], v[1], v[2], v[3]]);
+        for (i, lane) in (0..4).flat_map(|i| (0..16).map(move |lane| (i, lane))) {
+            assert_eq!(blocks[i][lane], v[lane % 4][lane / 4 * 4 + i]);
+        }
         let t = transpose(v);
         let w: [f64x8<_>; 8] =
             std::array::from_fn(|row| f64x8::from_fn(simd, |column| (100 * row + column) as f64));

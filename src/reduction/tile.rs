@@ -7,8 +7,8 @@ use crate::driver::operand::{BLOCK, Operand, OperandMut};
 use crate::driver::rows::{load, reserve, store};
 use crate::lanes::transpose::{transpose, transpose_four};
 use crate::lanes::{Lanes, Token};
-use fearless_simd::f32x4;
 use fearless_simd::prelude::*;
+use fearless_simd::{f32x4, f32x16};
 use std::ops::Range;
 
 /// Elements of a row at most, by [`Token::SHUFFLES_WHOLE`]: from here on a row by itself is faster than two
@@ -210,26 +210,60 @@ unsafe fn transpose_tile<S: Token, T: RowReal>(
     (target, target_step, target_next): (*mut T, usize, usize),
 ) {
     let lanes = T::Vector::<S>::LEN;
+    let by_four = lanes == 16 && S::SHUFFLES_WHOLE && source_next == 1;
+    let chunk = if by_four { 4 } else { lanes };
     let mut first = 0;
     loop {
         // SAFETY: promised by the caller; a chunk ends with the row or before, or is the only one.
         unsafe {
             let source = (source.add(first * source_next), source_step);
             let target = (target.add(first * target_next), target_step);
-            if lanes == 16 && !S::SHUFFLES_WHOLE {
+            if by_four {
+                let (source, step) = source;
+                let (source, target) = ((source.cast(), step), (target.0.cast(), target.1));
+                rows_to_four(simd, source, target);
+            } else if lanes == 16 && S::SHUFFLES_WHOLE {
+                transpose_square::<S, T, 16>(simd, source, target);
+            } else if lanes == 16 {
                 let (source, step) = source;
                 transpose_in_blocks(simd, (source.cast(), step), (target.0.cast(), target.1));
-            } else if lanes == 16 {
-                transpose_square::<S, T, 16>(simd, source, target);
             } else {
                 transpose_square::<S, T, 8>(simd, source, target);
             }
         }
-        if first + lanes >= columns {
+        if first + chunk >= columns {
             break;
         }
         // The last chunk ends with the row.
-        first = (first + lanes).min(columns - lanes);
+        first = (first + chunk).min(columns - chunk);
+    }
+}
+
+/// The first four elements of sixteen rows to four vectors, sixteen lanes each. The block `k` of vector `j` is read
+/// from row `4 k + j`: in half the shuffles of sixteen elements each, and none for what there is not.
+///
+/// # Safety
+/// So many elements of each row can be read, and vectors written.
+#[inline(always)]
+unsafe fn rows_to_four<S: Token>(
+    simd: S,
+    (source, source_step): (*const f32, usize),
+    (target, target_step): (*mut f32, usize),
+) {
+    let mut vectors = [f32x16::splat(simd, 0.0); 4];
+    for (j, vector) in vectors.iter_mut().enumerate() {
+        let mut blocks = [f32x4::splat(simd, 0.0); 4];
+        for (k, block) in blocks.iter_mut().enumerate() {
+            // SAFETY: promised by the caller; an array has its elements' alignment.
+            let four = unsafe { &*source.add((4 * k + j) * source_step).cast() };
+            *block = f32x4::load_array_ref(simd, four);
+        }
+        let [a, b, c, d] = blocks;
+        *vector = a.combine(b).combine(c.combine(d));
+    }
+    for (i, vector) in simd.transpose_blocks(vectors).into_iter().enumerate() {
+        // SAFETY: promised by the caller.
+        unsafe { store::<S, f32>(Some(target), i * target_step, vector) };
     }
 }
 
