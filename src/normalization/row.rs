@@ -222,17 +222,22 @@ impl Moments {
 
     #[inline(always)]
     pub(super) fn normalise<S: Token, const CENTRE: u8>(self, simd: S, x: Pair<S>) -> Pair<S> {
+        // Not `map`, which may be left a function of its own, compiled for the baseline CPU.
+        [
+            self.normalise_eight::<S, CENTRE>(simd, x[0]),
+            self.normalise_eight::<S, CENTRE>(simd, x[1]),
+        ]
+    }
+
+    #[inline(always)]
+    fn normalise_eight<S: Token, const CENTRE: u8>(self, simd: S, x: f64x8<S>) -> f64x8<S> {
         let scale = f64x8::splat(simd, self.scale);
         let (mean, low) = (f64x8::splat(simd, self.mean), f64x8::splat(simd, self.low));
-        let shift = f64x8::splat(simd, -(self.mean * self.scale));
-        x.map(
-            #[inline(always)]
-            |x| match CENTRE {
-                ZERO => x * scale,
-                NEAR => x.fma(scale, shift),
-                _ => ((x - mean) - low) * scale,
-            },
-        )
+        match CENTRE {
+            ZERO => x * scale,
+            NEAR => x.fma(scale, f64x8::splat(simd, -(self.mean * self.scale))),
+            _ => ((x - mean) - low) * scale,
+        }
     }
 }
 
@@ -253,7 +258,9 @@ unsafe fn for_each_eight<S: Token, T: Sixteen>(
         #[inline(always)]
         |at| {
             // SAFETY: promised by the caller.
-            let terms = unsafe { T::load_at(simd, row, at) }.map(&of);
+            let [low, high] = unsafe { T::load_at(simd, row, at) };
+            // Not `map`: see `Moments::normalise`.
+            let terms = [of(low), of(high)];
             for (k, term) in at.new_only(simd, terms).into_iter().enumerate() {
                 add(at.vector + k, term);
             }
