@@ -10,7 +10,9 @@
 //! vectors, softmax takes 60 ns on two ports of 2.8 GHz: maxima 4, exponentials and sums 41, results 5, what is once a row 7. It was 68 with the
 //! last steps of maximum and sum row by row, conversions to `f64` and two instructions more for the masks. No
 //! gain: exponentials kept in memory for a second loop to add, as a conversion from memory takes two instructions too.
-//! Exponentials of less digits, summed as `f32`, would take half.
+//! Exponentials of less digits, summed as `f32`, would take half: onnxruntime's softmax takes 0.82 of this time, its log-softmax
+//! 0.93. The loop takes nearer 16 cycles than 14, as instructions wait for a chain of 60 cycles; two vectors in step were not tried.
+//! It is no matter of memory: in place, and in the second-level cache, a row takes the same 60 ns.
 
 use super::row_probabilities::Scratch;
 use super::row_statistics::{InverseTemperature, RowSums, add_blocks};
