@@ -3,13 +3,16 @@
 //! Nothing is copied: an exact `ndarray` is used where it lies, whatever its strides, alignment and byte
 //! order; anything else goes through `np.asarray` once.
 
-use super::numpy::{Api, ArrayObject, NdArray, type_number};
 use crate::driver::operand::{Operand, OperandMut};
 use crate::dtype::Dtype;
+use numpy::npyffi::{
+    _PyArray_GET_ITEM_DATA, NPY_ARRAY_WRITEABLE, NPY_TYPES, PY_ARRAY_API, npy_intp,
+};
+use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyFloat, PyInt, PyType};
+use pyo3::types::{PyBool, PyFloat, PyInt};
 use std::ffi::{c_int, c_long};
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -27,7 +30,7 @@ pub(super) fn asarray<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Py
 /// An argument as an array.
 #[derive(Clone)]
 pub(super) struct Array<'py> {
-    pub(super) object: Bound<'py, NdArray>,
+    pub(super) object: Bound<'py, PyUntypedArray>,
     pub(super) dtype: Dtype,
     /// Whether the bytes are in the other order.
     pub(super) swapped: bool,
@@ -38,7 +41,7 @@ pub(super) struct Array<'py> {
 impl<'py> Array<'py> {
     /// The array that `object` is or converts to; `argument` is its name in errors.
     pub(super) fn new(object: &Bound<'py, PyAny>, argument: &str) -> PyResult<Self> {
-        if let Ok(array) = object.cast_exact::<NdArray>() {
+        if let Ok(array) = object.cast_exact::<PyUntypedArray>() {
             return Self::of(array.clone(), argument, false);
         }
         refuse_masked(object, argument)?;
@@ -52,20 +55,24 @@ impl<'py> Array<'py> {
             || object.is_exact_instance_of::<PyInt>()
             || object.is_exact_instance_of::<PyBool>();
         let array = asarray(object)?;
-        Self::of(array.cast_into::<NdArray>()?, argument, weak)
+        Self::of(array.cast_into::<PyUntypedArray>()?, argument, weak)
     }
 
     /// An array; `weak` if it is made of a Python scalar.
-    pub(super) fn of(array: Bound<'py, NdArray>, argument: &str, weak: bool) -> PyResult<Self> {
-        let Some(dtype) = dtype_of(&array)? else {
-            let dtype = array.getattr("dtype")?;
+    pub(super) fn of(
+        array: Bound<'py, PyUntypedArray>,
+        argument: &str,
+        weak: bool,
+    ) -> PyResult<Self> {
+        let descriptor = array.dtype();
+        let Some(dtype) = dtype_of(&descriptor)? else {
             return Err(PyTypeError::new_err(format!(
-                "{argument} has dtype {dtype}; expected float16, bfloat16, float32, float64, \
+                "{argument} has dtype {descriptor}; expected float16, bfloat16, float32, float64, \
                  integers or bool"
             )));
         };
         Ok(Self {
-            swapped: ArrayObject::of(&array).descriptor().is_swapped(),
+            swapped: descriptor.is_native_byteorder() == Some(false),
             object: array,
             dtype,
             weak,
@@ -75,14 +82,14 @@ impl<'py> Array<'py> {
     /// An `out` argument: an array that can be written.
     pub(super) fn writable(object: &Bound<'py, PyAny>) -> PyResult<Self> {
         refuse_masked(object, "out")?;
-        let Ok(array) = object.cast::<NdArray>() else {
+        let Ok(array) = object.cast::<PyUntypedArray>() else {
             return Err(PyTypeError::new_err(format!(
                 "out must be a NumPy array, got {}",
                 object.get_type().name()?
             )));
         };
         let out = Self::of(array.clone(), "out", false)?;
-        if !ArrayObject::of(&out.object).is_writable() {
+        if out.flags() & NPY_ARRAY_WRITEABLE == 0 {
             return Err(PyValueError::new_err("out is read-only"));
         }
         if out.overlaps_itself() {
@@ -96,7 +103,7 @@ impl<'py> Array<'py> {
     /// A copy, in the same order of axes.
     pub(super) fn copy(&self) -> PyResult<Self> {
         let copy = self.object.call_method1("copy", ("K",))?;
-        Self::of(copy.cast_into::<NdArray>()?, "", self.weak)
+        Self::of(copy.cast_into::<PyUntypedArray>()?, "", self.weak)
     }
 
     /// The array, or the NumPy scalar that stands for one without axes.
@@ -105,22 +112,31 @@ impl<'py> Array<'py> {
             return Ok(self.object.into_any());
         }
         let py = self.object.py();
-        let api = Api::get(py)?;
-        let array = self.object.into_ptr();
+        let array = self.object.into_any().into_ptr().cast();
         // SAFETY: PyArray_Return takes over the reference to the array and returns a new one.
-        unsafe { Bound::from_owned_ptr_or_err(py, (api.PyArray_Return)(array)) }
+        unsafe { Bound::from_owned_ptr_or_err(py, PY_ARRAY_API.PyArray_Return(py, array)) }
     }
 
     pub(super) fn shape(&self) -> &[usize] {
-        ArrayObject::of(&self.object).shape()
+        self.object.shape()
     }
 
     pub(super) fn strides(&self) -> &[isize] {
-        ArrayObject::of(&self.object).strides()
+        self.object.strides()
     }
 
     pub(super) fn data(&self) -> *mut u8 {
-        ArrayObject::of(&self.object).data
+        // SAFETY: the pointer is to a live array object.
+        unsafe {
+            (*_PyArray_GET_ITEM_DATA(self.object.as_array_ptr()))
+                .data
+                .cast()
+        }
+    }
+
+    fn flags(&self) -> c_int {
+        // SAFETY: the pointer is to a live array object.
+        unsafe { (*_PyArray_GET_ITEM_DATA(self.object.as_array_ptr())).flags }
     }
 
     /// The elements with these axes: a permutation of the array's own, or more with stride 0.
@@ -149,17 +165,21 @@ impl<'py> Array<'py> {
 
     /// A new array in C order.
     pub(super) fn empty(py: Python<'py>, shape: &[usize], dtype: Dtype) -> PyResult<Self> {
-        let api = Api::get(py)?;
-        // SAFETY: sizes of an array fit into isize, which has the layout of usize; the descriptor is a new
-        // reference, which NumPy takes over, or null, which it reports.
+        // SAFETY: sizes of an array fit into npy_intp, which has the layout of usize; the descriptor is a
+        // new reference, which NumPy takes over, or null, which it reports.
         let array = unsafe {
-            let descriptor = (api.PyArray_DescrFromType)(number_of(dtype));
-            let array =
-                (api.PyArray_Empty)(shape.len() as c_int, shape.as_ptr().cast(), descriptor, 0);
+            let descriptor = PY_ARRAY_API.PyArray_DescrFromType(py, type_number(dtype));
+            let array = PY_ARRAY_API.PyArray_Empty(
+                py,
+                shape.len() as c_int,
+                shape.as_ptr().cast::<npy_intp>().cast_mut(),
+                descriptor,
+                0,
+            );
             Bound::from_owned_ptr_or_err(py, array)?
         };
         Ok(Self {
-            object: array.cast_into::<NdArray>()?,
+            object: array.cast_into::<PyUntypedArray>()?,
             dtype,
             swapped: false,
             weak: false,
@@ -230,7 +250,7 @@ impl<'py> Array<'py> {
             .collect();
         axes.sort_unstable();
         let mut reach = self.dtype.size();
-        self.shape().iter().product::<usize>() > 1
+        self.object.len() > 1
             && axes.iter().any(|&(stride, size)| {
                 let overlaps = stride < reach;
                 reach += (size - 1) * stride;
@@ -241,14 +261,17 @@ impl<'py> Array<'py> {
 
 /// A `np.float64`.
 pub(super) fn float64(py: Python<'_>, value: f64) -> PyResult<Bound<'_, PyAny>> {
-    let api = Api::get(py)?;
     // SAFETY: NumPy copies one float64 from the address of `value`; the descriptor is a new reference,
     // which it does not take over.
     unsafe {
-        let descriptor = (api.PyArray_DescrFromType)(type_number::DOUBLE);
-        let _owner = Bound::from_owned_ptr_or_err(py, descriptor)?;
-        let scalar =
-            (api.PyArray_Scalar)((&raw const value).cast(), descriptor, std::ptr::null_mut());
+        let descriptor = PY_ARRAY_API.PyArray_DescrFromType(py, NPY_TYPES::NPY_DOUBLE as c_int);
+        let _owner = Bound::from_owned_ptr_or_err(py, descriptor.cast())?;
+        let scalar = PY_ARRAY_API.PyArray_Scalar(
+            py,
+            (&raw const value).cast_mut().cast(),
+            descriptor,
+            std::ptr::null_mut(),
+        );
         Bound::from_owned_ptr_or_err(py, scalar)
     }
 }
@@ -300,15 +323,25 @@ fn refuse_dask(object: &Bound<'_, PyAny>, argument: &str) -> PyResult<()> {
 /// The type number that `ml_dtypes` was given for bfloat16, once one has been seen.
 static BFLOAT16: AtomicI32 = AtomicI32::new(-1);
 
-/// The element type of an array, if it is one of ours.
-fn dtype_of(array: &Bound<'_, NdArray>) -> PyResult<Option<Dtype>> {
-    use type_number::{
-        BOOL, BYTE, DOUBLE, FIRST_FOREIGN, FLOAT, HALF, INT, LONG, LONGLONG, SHORT, UBYTE, UINT,
-        ULONG, ULONGLONG, USHORT,
-    };
+/// The element type of a descriptor, if it is one of ours.
+fn dtype_of(descriptor: &Bound<'_, PyArrayDescr>) -> PyResult<Option<Dtype>> {
+    const BOOL: c_int = NPY_TYPES::NPY_BOOL as c_int;
+    const BYTE: c_int = NPY_TYPES::NPY_BYTE as c_int;
+    const UBYTE: c_int = NPY_TYPES::NPY_UBYTE as c_int;
+    const SHORT: c_int = NPY_TYPES::NPY_SHORT as c_int;
+    const USHORT: c_int = NPY_TYPES::NPY_USHORT as c_int;
+    const INT: c_int = NPY_TYPES::NPY_INT as c_int;
+    const UINT: c_int = NPY_TYPES::NPY_UINT as c_int;
+    const LONG: c_int = NPY_TYPES::NPY_LONG as c_int;
+    const ULONG: c_int = NPY_TYPES::NPY_ULONG as c_int;
+    const LONGLONG: c_int = NPY_TYPES::NPY_LONGLONG as c_int;
+    const ULONGLONG: c_int = NPY_TYPES::NPY_ULONGLONG as c_int;
+    const HALF: c_int = NPY_TYPES::NPY_HALF as c_int;
+    const FLOAT: c_int = NPY_TYPES::NPY_FLOAT as c_int;
+    const DOUBLE: c_int = NPY_TYPES::NPY_DOUBLE as c_int;
     const LONG_IS_64: bool = size_of::<c_long>() == 8;
-    let descriptor = ArrayObject::of(array).descriptor();
-    Ok(Some(match descriptor.type_number {
+    let number = descriptor.num();
+    Ok(Some(match number {
         FLOAT => Dtype::Float32,
         DOUBLE => Dtype::Float64,
         HALF => Dtype::Float16,
@@ -324,9 +357,9 @@ fn dtype_of(array: &Bound<'_, NdArray>) -> PyResult<Option<Dtype>> {
         LONGLONG => Dtype::Int64,
         ULONGLONG => Dtype::UInt64,
         number if number == BFLOAT16.load(Ordering::Relaxed) => Dtype::BFloat16,
-        number if number >= FIRST_FOREIGN && descriptor.size == 2 => {
-            let scalar = array.getattr("dtype")?.getattr("type")?;
-            let scalar = scalar.cast_into::<PyType>()?;
+        // Types of other packages are numbered from 256 on.
+        number if number >= 256 && descriptor.itemsize() == 2 => {
+            let scalar = descriptor.typeobj();
             if scalar.name()? != "bfloat16" || !scalar.module()?.to_cow()?.contains("ml_dtypes") {
                 return Ok(None);
             }
@@ -338,14 +371,15 @@ fn dtype_of(array: &Bound<'_, NdArray>) -> PyResult<Option<Dtype>> {
 }
 
 /// NumPy's number of a type that results have.
-fn number_of(dtype: Dtype) -> c_int {
-    match dtype {
-        Dtype::Bool => type_number::BOOL,
-        Dtype::UInt32 => type_number::UINT,
-        Dtype::Float16 => type_number::HALF,
-        Dtype::Float32 => type_number::FLOAT,
-        Dtype::Float64 => type_number::DOUBLE,
-        Dtype::BFloat16 => BFLOAT16.load(Ordering::Relaxed),
+fn type_number(dtype: Dtype) -> c_int {
+    let number = match dtype {
+        Dtype::Bool => NPY_TYPES::NPY_BOOL,
+        Dtype::UInt32 => NPY_TYPES::NPY_UINT,
+        Dtype::Float16 => NPY_TYPES::NPY_HALF,
+        Dtype::Float32 => NPY_TYPES::NPY_FLOAT,
+        Dtype::Float64 => NPY_TYPES::NPY_DOUBLE,
+        Dtype::BFloat16 => return BFLOAT16.load(Ordering::Relaxed),
         _ => unreachable!("no result is of type {dtype:?}"),
-    }
+    };
+    number as c_int
 }

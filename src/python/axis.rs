@@ -7,11 +7,11 @@
 
 use super::arrays::{Array, tuple};
 use super::axes::{Axes, Split};
-use super::numpy::NdArray;
 use crate::driver::operand::{Operand, OperandMut};
 use crate::dtype::Dtype;
 use crate::level::Level;
 use crate::reduction::softmax::Rows;
+use numpy::PyUntypedArray;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -30,7 +30,7 @@ enum Input<'py> {
 
 impl<'py> Input<'py> {
     fn new(object: &Bound<'py, PyAny>, argument: &str) -> PyResult<Self> {
-        if let Ok(array) = object.cast_exact::<NdArray>() {
+        if let Ok(array) = object.cast_exact::<PyUntypedArray>() {
             return Array::of(array.clone(), argument, false).map(Self::Array);
         }
         refuse_masked(object, argument)?;

@@ -10,6 +10,7 @@ use crate::dtype::Dtype;
 use crate::level::Level;
 use crate::reduction::softmax::{Rows, log_softmax, logsumexp, softmax, softmin};
 use crate::reduction::sparsemax::sparsemax;
+use numpy::npyffi::npy_intp;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::ffi::{c_char, c_void};
@@ -26,8 +27,8 @@ struct Loop {
 
 unsafe extern "C" fn shim(
     args: *mut *mut c_char,
-    dimensions: *mut isize,
-    steps: *mut isize,
+    dimensions: *mut npy_intp,
+    steps: *mut npy_intp,
     data: *mut c_void,
 ) {
     let result = catch_unwind(AssertUnwindSafe(|| {

@@ -12,7 +12,6 @@ mod loss_error;
 mod loss_metric;
 mod losses;
 mod normalization;
-mod numpy;
 mod rank;
 mod threads;
 mod ufunc;

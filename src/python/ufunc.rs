@@ -4,7 +4,6 @@
 //! strides, and the loop's `data` says which kernel to run on which types. Everything given to NumPy
 //! lives for ever, as ufuncs do.
 
-use super::numpy::{Api, LoopFunction, type_number};
 use crate::activation::{ACTIVATIONS, Definition, GATED_UNITS, GatedDefinition};
 use crate::driver::elementwise::Strided;
 use crate::driver::floating_point::FloatingPointGuard;
@@ -13,6 +12,7 @@ use crate::driver::table::{Table, run_tabulated};
 use crate::dtype::Dtype;
 use crate::lanes::{Lanes, Token};
 use crate::level::Level;
+use numpy::npyffi::{NPY_TYPES, PY_UFUNC_API, PyUFuncObject, npy_intp};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule, PyString};
@@ -30,8 +30,8 @@ struct Loop {
 /// The loop NumPy calls for every ufunc and dtype.
 unsafe extern "C" fn shim(
     args: *mut *mut c_char,
-    dimensions: *mut isize,
-    steps: *mut isize,
+    dimensions: *mut npy_intp,
+    steps: *mut npy_intp,
     data: *mut c_void,
 ) {
     let result = catch_unwind(AssertUnwindSafe(|| {
@@ -104,20 +104,21 @@ fn loop_types(inputs: usize) -> Vec<Vec<Dtype>> {
     types
 }
 
-fn number_of(dtype: Dtype) -> c_int {
-    match dtype {
-        Dtype::Bool => type_number::BOOL,
-        Dtype::Int8 => type_number::BYTE,
-        Dtype::UInt8 => type_number::UBYTE,
-        Dtype::Int16 => type_number::SHORT,
-        Dtype::UInt16 => type_number::USHORT,
-        Dtype::Float16 => type_number::HALF,
-        Dtype::Float32 => type_number::FLOAT,
-        Dtype::Float64 => type_number::DOUBLE,
+fn type_number(dtype: Dtype) -> c_int {
+    let number = match dtype {
+        Dtype::Bool => NPY_TYPES::NPY_BOOL,
+        Dtype::Int8 => NPY_TYPES::NPY_BYTE,
+        Dtype::UInt8 => NPY_TYPES::NPY_UBYTE,
+        Dtype::Int16 => NPY_TYPES::NPY_SHORT,
+        Dtype::UInt16 => NPY_TYPES::NPY_USHORT,
+        Dtype::Float16 => NPY_TYPES::NPY_HALF,
+        Dtype::Float32 => NPY_TYPES::NPY_FLOAT,
+        Dtype::Float64 => NPY_TYPES::NPY_DOUBLE,
         Dtype::Int32 | Dtype::Int64 | Dtype::UInt32 | Dtype::UInt64 | Dtype::BFloat16 => {
             unreachable!("no loop takes {dtype:?}")
         }
-    }
+    };
+    number as c_int
 }
 
 /// bfloat16's type number, when `ml_dtypes` can be imported.
@@ -145,7 +146,8 @@ pub(super) struct Declaration<'a> {
     /// The core dimensions of a gufunc.
     pub(super) signature: Option<&'a str>,
     /// The loop for all types.
-    pub(super) shim: LoopFunction,
+    pub(super) shim:
+        unsafe extern "C" fn(*mut *mut c_char, *mut npy_intp, *mut npy_intp, *mut c_void),
 }
 
 impl Declaration<'_> {
@@ -156,14 +158,13 @@ impl Declaration<'_> {
         bfloat16: Option<c_int>,
         data: impl Fn(Vec<Dtype>) -> *mut c_void,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let api = Api::get(py)?;
         let types = loop_types(self.inputs);
-        let functions = vec![self.shim; types.len()];
+        let mut functions: Vec<_> = types.iter().map(|_| Some(self.shim)).collect();
         let mut numbers: Vec<c_char> = Vec::new();
         let mut loops: Vec<*mut c_void> = Vec::new();
         let count = types.len() as c_int;
         for dtypes in types {
-            numbers.extend(dtypes.iter().map(|&dtype| number_of(dtype) as c_char));
+            numbers.extend(dtypes.iter().map(|&dtype| type_number(dtype) as c_char));
             loops.push(data(dtypes));
         }
         let name = CString::new(self.name)?.into_raw();
@@ -173,10 +174,11 @@ impl Declaration<'_> {
         // strings are leaked, since the ufunc keeps pointers to them, but for the signature, which NumPy
         // copies.
         let ufunc = unsafe {
-            let ufunc = (api.PyUFunc_FromFuncAndDataAndSignature)(
-                functions.as_ptr(),
-                loops.as_ptr(),
-                numbers.as_ptr(),
+            let ufunc = PY_UFUNC_API.PyUFunc_FromFuncAndDataAndSignature(
+                py,
+                functions.as_mut_ptr(),
+                loops.as_mut_ptr(),
+                numbers.as_mut_ptr(),
                 count,
                 self.inputs as c_int,
                 1,
@@ -193,14 +195,15 @@ impl Declaration<'_> {
         std::mem::forget((functions, numbers, loops));
         if let Some(number) = bfloat16 {
             let dtypes = vec![Dtype::BFloat16; self.inputs + 1];
-            let numbers = vec![number; dtypes.len()];
+            let mut numbers = vec![number; dtypes.len()];
             // SAFETY: a ufunc, and one type number for each of its operands, which NumPy copies.
             let failed = unsafe {
-                (api.PyUFunc_RegisterLoopForType)(
-                    ufunc.as_ptr(),
+                PY_UFUNC_API.PyUFunc_RegisterLoopForType(
+                    py,
+                    ufunc.as_ptr().cast::<PyUFuncObject>(),
                     number,
-                    self.shim,
-                    numbers.as_ptr(),
+                    Some(self.shim),
+                    numbers.as_mut_ptr(),
                     data(dtypes),
                 )
             };

@@ -7,8 +7,8 @@ mod rows;
 
 use super::arrays::{Array, tuple};
 use super::loss_call::no_signal;
-use super::numpy::NdArray;
 use crate::driver::threads::Interrupted;
+use numpy::PyUntypedArray;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -21,7 +21,7 @@ pub(in crate::python) fn input<'py>(
     argument: &str,
 ) -> PyResult<Array<'py>> {
     static MASKED_ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    if let Ok(array) = object.cast_exact::<NdArray>() {
+    if let Ok(array) = object.cast_exact::<PyUntypedArray>() {
         return Array::of(array.clone(), argument, false);
     }
     let masked = MASKED_ARRAY.import(object.py(), "numpy.ma", "MaskedArray")?;

@@ -8,16 +8,16 @@
 
 use super::super::arrays::{Array, float64};
 use super::super::axis::{Output, apart, result_dtype};
-use super::super::numpy::NdArray;
 use super::{input, interruptible};
 use crate::level::Level;
 use crate::normalization::norm;
+use numpy::PyUntypedArray;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 fn inputs<'py>(arrays: &Bound<'py, PyAny>) -> PyResult<Vec<Array<'py>>> {
-    if arrays.cast::<NdArray>().is_ok() {
+    if arrays.cast::<PyUntypedArray>().is_ok() {
         return Err(PyTypeError::new_err(
             "arrays must be a sequence of arrays, got one array",
         ));
