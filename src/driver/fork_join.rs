@@ -4,6 +4,9 @@
 //! elements, and longer where other processes hold the cores. So nobody waits for a worker that has not begun when the
 //! caller is through: it finds the door closed. And a worker stays awake for a moment after its work, as
 //! the caller does before it sleeps until the last worker is out; both give way to any thread that can run.
+//!
+//! Linux may wake a worker on the caller's CPU while another is idle, and leaves both there, as threads that ran just
+//! now are not moved: every second turn of a benchmark on two CPUs took the time of one. So such a worker moves.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -26,6 +29,7 @@ struct Call {
     inside: AtomicUsize,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
     caller: Thread,
+    cpu: Cpu,
 }
 
 // SAFETY: `work` points to what is `Sync`, and is followed only between `enter` and `leave`.
@@ -95,11 +99,13 @@ pub(super) fn fork_join<R>(
         inside: AtomicUsize::new(0),
         panic: Mutex::new(None),
         caller: std::thread::current(),
+        cpu: Cpu::current(),
     });
     let door = Door(&call);
     for _ in 0..workers {
         let call = Arc::clone(&call);
         pool.spawn(move || {
+            call.cpu.leave();
             call.run_on_worker();
             drop(call);
             look_for_more();
@@ -116,6 +122,50 @@ pub(super) fn fork_join<R>(
         Some(panic) => resume_unwind(panic),
         None => result,
     }
+}
+
+/// The CPU that a thread runs on, where the system tells.
+#[derive(Clone, Copy)]
+struct Cpu(#[cfg(target_os = "linux")] libc::c_int);
+
+#[cfg(target_os = "linux")]
+impl Cpu {
+    #[inline]
+    fn current() -> Self {
+        // SAFETY: asks for a number, -1 if there is none.
+        Self(unsafe { libc::sched_getcpu() })
+    }
+
+    /// Move this thread to another CPU that it may use, if it is on this one.
+    fn leave(self) {
+        if self.0 < 0 || Self::current().0 != self.0 {
+            return;
+        }
+        let size = size_of::<libc::cpu_set_t>();
+        // SAFETY: a set of CPUs is an array of integers; 0 is this thread; the set is as large as is said, and has the
+        // CPU, since it is among those that the system has put there.
+        unsafe {
+            let mut allowed: libc::cpu_set_t = std::mem::zeroed();
+            if libc::sched_getaffinity(0, size, &raw mut allowed) != 0 {
+                return;
+            }
+            let mut others = allowed;
+            libc::CPU_CLR(self.0.cast_unsigned() as usize, &mut others);
+            // Refused if no other is left. Afterwards all are allowed again, and it stays where it is.
+            if libc::sched_setaffinity(0, size, &raw const others) == 0 {
+                libc::sched_setaffinity(0, size, &raw const allowed);
+            }
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Cpu {
+    fn current() -> Self {
+        Self()
+    }
+
+    fn leave(self) {}
 }
 
 /// Give way to other threads until it is `done` or [`AWAKE`] is over.
@@ -164,6 +214,24 @@ mod tests {
             together.wait();
         };
         fork_join(&pool(3), 3, &wait, wait);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_thread_leaves_a_cpu_and_may_come_back() {
+        let allowed = || {
+            // SAFETY: as in `Cpu::leave`.
+            unsafe {
+                let mut set: libc::cpu_set_t = std::mem::zeroed();
+                libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set);
+                (0..1024).filter(|&cpu| libc::CPU_ISSET(cpu, &set)).count()
+            }
+        };
+        let before = allowed();
+        for _ in 0..100 {
+            Cpu::current().leave();
+        }
+        assert_eq!(allowed(), before);
     }
 
     #[test]

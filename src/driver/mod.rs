@@ -4,6 +4,7 @@ pub mod elementwise;
 pub mod floating_point;
 mod fork_join;
 pub mod kernel;
+pub(crate) mod layout;
 pub mod operand;
 pub mod rows;
 pub mod table;

@@ -5,166 +5,13 @@
 //! memory where they lie there contiguously, else converted into a block buffer. So layout and element
 //! type never change a result, and nothing is ever copied whole.
 
+use super::layout::{Ahead, Layout};
 use crate::dtype::{Dtype, Real, Storage, with_storage};
 use crate::lanes::Token;
 use std::marker::PhantomData;
 
 /// Elements of a block: 4 KiB of `f32`, 8 KiB of `f64`, well inside the first-level cache.
 pub const BLOCK: usize = 1024;
-
-/// Where the elements of an array lie: shape and byte strides, neighbouring axes merged where one
-/// stride serves both, so that a contiguous array has one axis.
-#[derive(Clone, Debug)]
-struct Layout {
-    axes: Vec<(usize, isize)>,
-    len: usize,
-}
-
-impl Layout {
-    fn new(shape: &[usize], strides: &[isize]) -> Self {
-        assert_eq!(shape.len(), strides.len());
-        let len = shape.iter().product();
-        let mut axes: Vec<(usize, isize)> = Vec::with_capacity(shape.len());
-        for (&size, &stride) in shape.iter().zip(strides) {
-            if size == 1 {
-                continue;
-            }
-            match axes.last_mut() {
-                Some(last) if last.1 == stride * size as isize => *last = (last.0 * size, stride),
-                _ => axes.push((size, stride)),
-            }
-        }
-        if axes.is_empty() {
-            axes.push((len, 0));
-        }
-        Self { axes, len }
-    }
-
-    /// Call `visit(offset, stride, n)` for each run of evenly spaced elements in `start .. start + n`.
-    #[inline]
-    fn runs(&self, start: usize, n: usize, mut visit: impl FnMut(isize, isize, usize)) {
-        assert!(start + n <= self.len, "block beyond the end of the operand");
-        let (inner, stride) = self.axes[self.axes.len() - 1];
-        let mut position = start;
-        let mut left = n;
-        while left > 0 {
-            let (row, column) = (position / inner, position % inner);
-            let run = left.min(inner - column);
-            let offset = self.row_offset(row) + column as isize * stride;
-            visit(offset, stride, run);
-            position += run;
-            left -= run;
-        }
-    }
-
-    /// Byte offset of the first element of the `row`-th innermost run.
-    #[inline]
-    fn row_offset(&self, row: usize) -> isize {
-        let mut rest = row;
-        let mut offset = 0;
-        for &(size, stride) in self.axes[..self.axes.len() - 1].iter().rev() {
-            offset += (rest % size) as isize * stride;
-            rest /= size;
-        }
-        offset
-    }
-
-    /// Byte offset of the first element of row `first`, and bytes from it to the next row's and to the next
-    /// element of the row, if that is so for `rows` rows of `columns` elements.
-    #[inline]
-    fn grid(&self, first: usize, rows: usize, columns: usize) -> Option<(isize, [isize; 2])> {
-        let (inner, stride) = self.axes[self.axes.len() - 1];
-        if inner != columns {
-            // Rows that follow each other, or a part of a longer run.
-            let start = first * columns;
-            let inside = inner > 0 && start % inner + rows * columns <= inner;
-            let offset = |start| self.row_offset(start / inner) + (start % inner) as isize * stride;
-            return inside.then(|| (offset(start), [columns as isize * stride, stride]));
-        }
-        let (size, between) = match self.axes[..] {
-            [.., outer, _] => outer,
-            _ => (1, 0),
-        };
-        (first % size + rows <= size).then(|| (self.row_offset(first), [between, stride]))
-    }
-
-    /// Byte offset of `start`, if the `n` elements from there on lie `size` bytes apart.
-    #[inline]
-    fn contiguous(&self, start: usize, n: usize, size: usize) -> Option<isize> {
-        let (inner, stride) = self.axes[self.axes.len() - 1];
-        // Divisions take longer than all the rest.
-        let (row, column) = if self.axes.len() == 1 {
-            (0, start)
-        } else {
-            (start / inner.max(1), start % inner.max(1))
-        };
-        let inside = column + n <= inner;
-        (inside && (stride == size as isize || n <= 1))
-            .then(|| self.row_offset(row) + column as isize * stride)
-    }
-}
-
-/// How many elements of `layout` lie `size` bytes apart from `start` on.
-#[inline]
-fn run(layout: &Layout, start: usize, size: usize) -> usize {
-    match layout.axes[layout.axes.len() - 1] {
-        (inner, stride) if stride == size as isize => inner - start % inner.max(1),
-        _ => 0,
-    }
-}
-
-/// Elements that lie one after the other, of whatever type: to be asked for from memory, not to be read.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ahead {
-    address: *const u8,
-    size: usize,
-}
-
-impl Ahead {
-    /// The elements from an address on.
-    #[inline(always)]
-    pub(crate) fn of<T>(first: *const T) -> Self {
-        Self {
-            address: first.cast(),
-            size: size_of::<T>(),
-        }
-    }
-
-    /// Those after the first `n`.
-    #[inline(always)]
-    pub(crate) fn after(self, n: usize) -> Self {
-        Self {
-            address: self.address.wrapping_add(n * self.size),
-            ..self
-        }
-    }
-
-    /// The `i`-th of as many parts as there are rows of `columns` `T`s, in steps of their bytes; nothing new once all
-    /// elements have been named, which takes fewer steps if they are smaller.
-    #[inline(always)]
-    pub(crate) fn part<T>(self, i: usize, rows: usize, columns: usize) -> *const u8 {
-        let begun = i * size_of::<T>() < rows * self.size;
-        self.address.wrapping_add(if begun {
-            i * columns * size_of::<T>()
-        } else {
-            0
-        })
-    }
-}
-
-/// See [`Operand::ahead`].
-#[inline]
-fn ahead(
-    layout: &Layout,
-    data: *const u8,
-    dtype: Dtype,
-    (start, n): (usize, usize),
-) -> Option<Ahead> {
-    let size = dtype.size();
-    let offset = layout.contiguous(start, n, size)?;
-    let address = data.wrapping_offset(offset);
-    Some(Ahead { address, size })
-}
 
 /// An array to read from.
 #[derive(Clone, Debug)]
@@ -267,7 +114,7 @@ impl<'a> Operand<'a> {
     /// Where the elements `start .. start + n` lie, if they do one after the other.
     #[inline]
     pub(crate) fn ahead(&self, start: usize, n: usize) -> Option<Ahead> {
-        ahead(&self.layout, self.data, self.dtype, (start, n))
+        self.layout.ahead(self.data, self.dtype.size(), (start, n))
     }
 
     /// How many elements from `start` on lie in place as `T`s of a slice, alignment left open.
@@ -277,7 +124,7 @@ impl<'a> Operand<'a> {
         if self.dtype != T::DTYPE || self.swapped || self.negated {
             return 0;
         }
-        run(&self.layout, start, size_of::<T>())
+        self.layout.run(start, size_of::<T>())
     }
 
     /// Where the first elements of `rows` rows of `columns` elements lie beside each other as `T`s, those of
@@ -451,7 +298,7 @@ impl OperandMut<'_> {
     /// As [`Operand::ahead`].
     #[inline]
     pub(crate) fn ahead(&self, start: usize, n: usize) -> Option<Ahead> {
-        ahead(&self.layout, self.data, self.dtype, (start, n))
+        self.layout.ahead(self.data, self.dtype.size(), (start, n))
     }
 
     /// As [`Operand::run`].
@@ -461,7 +308,7 @@ impl OperandMut<'_> {
         if self.dtype != T::DTYPE || self.swapped {
             return 0;
         }
-        run(&self.layout, start, size_of::<T>())
+        self.layout.run(start, size_of::<T>())
     }
 
     /// As [`Operand::as_columns`].

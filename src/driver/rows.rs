@@ -8,7 +8,8 @@
 //! neighbours or SIMD level; and so is the order of every sum.
 
 use super::floating_point::FloatingPointGuard;
-use super::operand::{Ahead, BLOCK, Operand, OperandMut};
+use super::layout::Ahead;
+use super::operand::{BLOCK, Operand, OperandMut};
 use super::threads::{Interrupted, parallel};
 use crate::dtype::Real;
 use crate::lanes::{Lanes, Token};

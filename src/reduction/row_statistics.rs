@@ -20,7 +20,8 @@ pub(crate) use super::row_exponential::{
     Exponentials, InverseTemperature, exponential_of_difference, is_direct,
 };
 use super::row_sums::RowReal;
-use crate::driver::operand::{Ahead, Operand};
+use crate::driver::layout::Ahead;
+use crate::driver::operand::Operand;
 use crate::driver::rows::{Row, for_each_vector, lane_maxima, largest_lane, read_block};
 use crate::lanes::transpose::fold;
 use crate::lanes::{Lanes, Token, prefetch};
