@@ -1,9 +1,9 @@
 """Times of contenders that take turns.
 
 With several threads a contender's idle ones spin for a while, in case that more work comes: on the cores
-that the next contender needs. So each turn begins with a rest, longer than OpenMP's and Eigen's threads
-spin, and with calls that are not timed: on a virtual machine a core that slept takes up to a
-millisecond to come back, and longer to its full speed.
+that the next contender needs. So each turn begins with a rest, longer than the 40 ms that onnxruntime's
+threads spin, the longest of all, and with calls that are not timed: on a virtual machine a core that
+slept takes up to a millisecond to come back, and longer to its full speed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from time import perf_counter, process_time, sleep
 # A contender this many times slower than the fastest is out of the race after one round.
 HOPELESS = 6.0
 # Seconds between turns, and of calls before those that are timed.
-REST = 0.02
+REST = 0.05
 WARM_UP = 0.003
 
 
