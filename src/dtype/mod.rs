@@ -89,10 +89,8 @@ pub trait Storage: Copy + Send + Sync + 'static {
     /// They can be read; they may be unaligned.
     #[inline(always)]
     unsafe fn read_run<S: Token, T: Real>(_simd: S, source: *const Self, target: &mut [T]) {
-        for (i, slot) in target.iter_mut().enumerate() {
-            // SAFETY: promised by the caller.
-            *slot = T::convert_from(unsafe { source.add(i).read_unaligned() });
-        }
+        // SAFETY: promised by the caller.
+        unsafe { read_each(source, target) }
     }
     /// Round all elements of `source` to those that lie one after the other from `target` on.
     ///
@@ -100,10 +98,8 @@ pub trait Storage: Copy + Send + Sync + 'static {
     /// They can be written, and no references to them live; they may be unaligned.
     #[inline(always)]
     unsafe fn write_run<S: Token, T: Real>(_simd: S, source: &[T], target: *mut Self) {
-        for (i, value) in source.iter().enumerate() {
-            // SAFETY: promised by the caller.
-            unsafe { target.add(i).write_unaligned(value.convert_to()) };
-        }
+        // SAFETY: promised by the caller.
+        unsafe { write_each(source, target) }
     }
     /// The value as a class id; `u64` beyond `i64::MAX` becomes `i64::MAX`, floats are truncated.
     fn to_i64(self) -> i64;
@@ -209,10 +205,8 @@ pub trait Real:
     /// As there.
     #[inline(always)]
     unsafe fn read_halves<S: Token>(_simd: S, source: *const F16, target: &mut [Self]) {
-        for (i, slot) in target.iter_mut().enumerate() {
-            // SAFETY: promised by the caller.
-            *slot = Self::convert_from(unsafe { source.add(i).read_unaligned() });
-        }
+        // SAFETY: promised by the caller.
+        unsafe { read_each(source, target) }
     }
 
     /// [`Storage::write_run`] of `float16`.
@@ -221,10 +215,32 @@ pub trait Real:
     /// As there.
     #[inline(always)]
     unsafe fn write_halves<S: Token>(_simd: S, source: &[Self], target: *mut F16) {
-        for (i, value) in source.iter().enumerate() {
-            // SAFETY: promised by the caller.
-            unsafe { target.add(i).write_unaligned(value.convert_to()) };
-        }
+        // SAFETY: promised by the caller.
+        unsafe { write_each(source, target) }
+    }
+}
+
+/// [`Storage::read_run`], element by element.
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+unsafe fn read_each<E: Storage, T: Real>(source: *const E, target: &mut [T]) {
+    for (i, slot) in target.iter_mut().enumerate() {
+        // SAFETY: promised by the caller.
+        *slot = T::convert_from(unsafe { source.add(i).read_unaligned() });
+    }
+}
+
+/// [`Storage::write_run`], element by element.
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+unsafe fn write_each<E: Storage, T: Real>(source: &[T], target: *mut E) {
+    for (i, value) in source.iter().enumerate() {
+        // SAFETY: promised by the caller.
+        unsafe { target.add(i).write_unaligned(value.convert_to()) };
     }
 }
 
@@ -272,10 +288,8 @@ impl Real for f32 {
                     .store_slice(&mut target[at..at + 16]);
             },
         );
-        for (i, slot) in target.iter_mut().enumerate().take(few) {
-            // SAFETY: promised by the caller.
-            *slot = unsafe { source.add(i).read_unaligned() }.to_f32();
-        }
+        // SAFETY: promised by the caller.
+        unsafe { read_each(source, &mut target[..few]) }
     }
     #[inline(always)]
     unsafe fn write_halves<S: Token>(simd: S, source: &[Self], target: *mut F16) {
@@ -290,10 +304,8 @@ impl Real for f32 {
                 }
             },
         );
-        for (i, &value) in source.iter().enumerate().take(few) {
-            // SAFETY: promised by the caller.
-            unsafe { target.add(i).write_unaligned(F16::from_f32(value)) };
-        }
+        // SAFETY: promised by the caller.
+        unsafe { write_each(&source[..few], target) }
     }
 }
 

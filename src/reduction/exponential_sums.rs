@@ -8,7 +8,7 @@
 //! of that scale. NaN becomes a number, but its tail, summed as `f32`, stays NaN.
 
 use super::batch_statistics::eight;
-use super::row_sums::{DoubleSums, RowReal, Sums, add_pairs, normalised};
+use super::row_sums::{DoubleSums, RowReal, Sums, add_pairs, fold_lanes, normalised};
 use crate::dtype::Real;
 use crate::lanes::transpose::fold;
 use crate::lanes::{Lanes, Token};
@@ -147,14 +147,7 @@ impl<S: Token> ExponentialSums<S, f32> for SingleExponentialSums<S> {
     #[inline(always)]
     fn total(self) -> (f64, f64) {
         let [low, high] = self.lanes();
-        let sum: [f64; 8] = (low + high).into();
-        let [a, b, c, d, e, f, g, h] = sum;
-        let tails = self.tails + self.tails.slide::<8>(self.tails);
-        let tails = tails + tails.slide::<4>(tails);
-        let tails = tails + tails.slide::<2>(tails);
-        let tails = tails + tails.slide::<1>(tails);
-        let sum = ((a + e) + (c + g)) + ((b + f) + (d + h));
-        (sum + f64::from(tails[0]), 0.0)
+        (fold_lanes(low + high, self.tails), 0.0)
     }
 
     #[inline(always)]

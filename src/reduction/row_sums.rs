@@ -147,15 +147,23 @@ impl<S: Token> Sums<S, f32> for SingleSums<S> {
 
     #[inline(always)]
     fn total(self) -> (f64, f64) {
-        let sum: [f64; 8] = (self.low_lanes + self.high_lanes).into();
-        let [a, b, c, d, e, f, g, h] = sum;
-        let tails = self.tails + self.tails.slide::<8>(self.tails);
-        let tails = tails + tails.slide::<4>(tails);
-        let tails = tails + tails.slide::<2>(tails);
-        let tails = tails + tails.slide::<1>(tails);
-        let sum = ((a + e) + (c + g)) + ((b + f) + (d + h));
-        (sum + f64::from(tails[0]), 0.0)
+        (
+            fold_lanes(self.low_lanes + self.high_lanes, self.tails),
+            0.0,
+        )
     }
+}
+
+/// The sum of all lanes and of their tails, each folded in halves.
+#[inline(always)]
+pub(super) fn fold_lanes<S: Token>(sums: f64x8<S>, tails: f32x16<S>) -> f64 {
+    let [a, b, c, d, e, f, g, h]: [f64; 8] = sums.into();
+    let tails = tails + tails.slide::<8>(tails);
+    let tails = tails + tails.slide::<4>(tails);
+    let tails = tails + tails.slide::<2>(tails);
+    let tails = tails + tails.slide::<1>(tails);
+    let sum = ((a + e) + (c + g)) + ((b + f) + (d + h));
+    sum + f64::from(tails[0])
 }
 
 /// Sums of `f64` terms with their errors.
