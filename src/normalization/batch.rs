@@ -2,7 +2,7 @@
 //! Szegedy, "Batch Normalization", ICML 2015), or by statistics gathered before.
 //!
 //! Of `f32` the sums are first taken of the values as they are, in one pass and in `f64`, in which squares are
-//! exact. Where more than [`CANCELLED`] bits of a channel's mean square cancel in its variance, as for values
+//! exact. Where more than eight bits of a channel's mean square cancel in its variance, as for values
 //! far from 0, and for `f64` always, its squares are taken again of deviations from a mean in two parts. So no
 //! variance is ever a difference of nearly equal numbers. The result, or gradient, is a second pass.
 
@@ -11,48 +11,22 @@ use super::channel_sums::Means;
 use super::channel_terms::{
     Gradients, SquaredDeviation, Value, ValueAndSquare, ValuesAndGradients,
 };
+pub use super::channel_totals::Statistics;
+use super::channel_totals::{Totals, all_finite, product};
 use super::channels::{Channels, View};
 use super::sixteen::{Operands, Sixteen};
-use super::sums::{canonical, divide, is_narrow};
+use super::sums::{canonical, is_narrow};
 use crate::driver::floating_point::FloatingPointGuard;
 use crate::driver::kernel::canonical_nan;
 use crate::driver::operand::{Operand, OperandMut};
 use crate::driver::threads::Interrupted;
 use crate::dtype::Dtype;
 use crate::lanes::{Lanes, Token};
-use crate::level::OnLevel;
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 use std::ops::Range;
 
-/// Bits of a mean square that may cancel: of 53 more than enough remain for an `f32`, after all errors of sums.
-const CANCELLED: i32 = 8;
-
-/// Mean and variance of each channel.
-#[derive(Clone, Debug, Default)]
-pub struct Statistics {
-    /// The mean.
-    pub mean: Vec<f64>,
-    /// What is missing to the mean.
-    mean_low: Vec<f64>,
-    /// The variance: of a batch the biased one, the mean of the squared deviations.
-    pub variance: Vec<f64>,
-    /// Whether `x * scale - mean * scale` is as good as `(x - mean) * scale`.
-    near: Vec<bool>,
-}
-
 impl Statistics {
-    /// Statistics that were gathered before.
-    #[must_use]
-    pub fn given(mean: Vec<f64>, variance: Vec<f64>) -> Self {
-        Self {
-            mean_low: vec![0.0; mean.len()],
-            near: vec![false; mean.len()],
-            mean,
-            variance,
-        }
-    }
-
     /// Those of a batch.
     ///
     /// # Errors
@@ -77,73 +51,29 @@ impl Statistics {
         operands: Operands<'_>,
         keep_going: &dyn Fn() -> bool,
     ) -> Result<Self, Interrupted> {
-        if T::EXACT {
-            let [sums] = view.sums::<1, T, Value>(operands, Means::NONE, keep_going)?;
-            Self::of_sums::<T>(view, operands, sums, Vec::new(), keep_going)
+        let sums = if T::EXACT {
+            view.sums::<1, T, Value>(operands, Means::NONE, keep_going)?
         } else {
-            let [sums, squares] =
-                view.sums::<2, T, ValueAndSquare>(operands, Means::NONE, keep_going)?;
-            Self::of_sums::<T>(view, operands, sums, squares, keep_going)
-        }
-    }
-
-    /// Those of some channels.
-    fn part(&self, channels: Range<usize>) -> Self {
-        Self {
-            mean: self.mean[channels.clone()].to_vec(),
-            mean_low: self.mean_low[channels.clone()].to_vec(),
-            variance: self.variance[channels.clone()].to_vec(),
-            near: self.near[channels].to_vec(),
-        }
+            view.sums::<2, T, ValueAndSquare>(operands, Means::NONE, keep_going)?
+        };
+        Self::of_totals::<T>(view, operands, &sums, !T::EXACT, keep_going)
     }
 
     /// From sums and, where they may serve, sums of squares.
-    fn of_sums<T: Sixteen>(
+    fn of_totals<T: Sixteen>(
         view: &View,
         operands: Operands<'_>,
-        sums: Vec<(f64, f64)>,
-        squares: Vec<(f64, f64)>,
+        sums: &Totals,
+        squares: bool,
         keep_going: &dyn Fn() -> bool,
     ) -> Result<Self, Interrupted> {
-        let n = view.of.samples as f64;
-        let channels = sums.len();
-        let [mut high, mut low, mut variance] = [0.0, 0.0, f64::NAN].map(|of| vec![of; channels]);
-        let mut near = vec![false; channels];
-        view.of.level.dispatch(OnLanes(
-            #[inline(always)]
-            || {
-                for (c, (sum, rest)) in sums.into_iter().enumerate() {
-                    (high[c], low[c]) = divide(sum, rest, n);
-                }
-                for (c, (sum, rest)) in squares.into_iter().enumerate() {
-                    let (square, rest) = divide(sum, rest, n);
-                    variance[c] = (square - high[c] * high[c]) + rest;
-                    near[c] = square <= f64::from(1 << CANCELLED) * variance[c];
-                }
-            },
-        ));
-        if near.contains(&false) {
-            let means = Means {
-                high: &high,
-                low: &low,
-            };
-            let [again] = view.sums::<1, T, SquaredDeviation>(operands, means, keep_going)?;
-            for (c, (sum, rest)) in again.into_iter().enumerate() {
-                if !near[c] {
-                    let (square, rest) = divide(sum, rest, n);
-                    variance[c] = square + rest;
-                }
-            }
+        let (level, samples) = (view.of.level, view.of.samples);
+        let mut all = Self::of_sums(level, samples, sums, squares);
+        if all.near.contains(&false) {
+            let again = view.sums::<1, T, SquaredDeviation>(operands, all.means(), keep_going)?;
+            all.deviate(level, samples, &again);
         }
-        for value in high.iter_mut().chain(&mut variance) {
-            *value = canonical(*value);
-        }
-        Ok(Self {
-            mean: high,
-            mean_low: low,
-            variance,
-            near,
-        })
+        Ok(all.canonical())
     }
 
     fn means(&self) -> Means<'_> {
@@ -151,34 +81,6 @@ impl Statistics {
             high: &self.mean,
             low: &self.mean_low,
         }
-    }
-
-    /// `1 / sqrt(variance + epsilon)`.
-    fn scale(&self, epsilon: f64) -> Vec<f64> {
-        let scale = |variance| 1.0 / f64::sqrt(variance + epsilon);
-        self.variance.iter().copied().map(scale).collect()
-    }
-
-    /// What to take from the elements, high and low parts: 0 where that is in the summand already.
-    fn centres(&self) -> [Vec<f64>; 2] {
-        [&self.mean, &self.mean_low].map(|parts| {
-            let part = |(part, near): (&f64, &bool)| if *near { 0.0 } else { *part };
-            parts.iter().zip(&self.near).map(part).collect()
-        })
-    }
-}
-
-/// A loop over channels, compiled for the level: the fused operations of a division are calls elsewhere.
-struct OnLanes<F>(F);
-
-impl<F: FnOnce()> OnLevel for OnLanes<F> {
-    type Output = ();
-
-    fn run<S: Token>(self, simd: S) {
-        simd.vectorize(
-            #[inline(always)]
-            || (self.0)(),
-        );
     }
 }
 
@@ -252,14 +154,6 @@ impl Map<5> for InputGradientAround {
     }
 }
 
-fn all_finite(coefficients: &[&[f64]]) -> bool {
-    coefficients
-        .iter()
-        .copied()
-        .flatten()
-        .all(|value| value.is_finite())
-}
-
 /// The parameters of some channels, given for each channel or once for all.
 fn of_channels(values: &[f64], channels: Range<usize>) -> Vec<f64> {
     match values {
@@ -317,11 +211,7 @@ fn write<T: Sixteen, O: Sixteen>(
     };
     let factor = product(&statistics.scale(epsilon), gamma);
     let mut summand = beta;
-    for (c, summand) in summand.iter_mut().enumerate() {
-        if statistics.near[c] {
-            *summand -= statistics.mean[c] * factor[c];
-        }
-    }
+    statistics.shift(&mut summand, &factor);
     if !statistics.near.contains(&false) && all_finite(&[&factor, &summand]) {
         view.map::<2, T, O, Affine>(operands, &[factor, summand], out, keep_going)?;
     } else {
@@ -389,23 +279,22 @@ fn gradient_of<T: Sixteen, O: Sixteen>(
         Some(given) => given,
         None if T::EXACT => Statistics::of_view::<T>(view, only_x, keep_going)?,
         None => {
-            let [sums, squares, dy, products] =
-                view.sums::<4, T, ValuesAndGradients>(operands, Means::NONE, keep_going)?;
-            let own = Statistics::of_sums::<T>(view, only_x, sums, squares, keep_going)?;
-            for (c, (dy, product)) in dy.into_iter().zip(products).enumerate() {
-                sums_dy[c] = dy.0 + dy.1;
-                sums_product[c] = (product.0 - own.mean[c] * dy.0) + product.1;
+            let sums = view.sums::<4, T, ValuesAndGradients>(operands, Means::NONE, keep_going)?;
+            let own = Statistics::of_totals::<T>(view, only_x, &sums, true, keep_going)?;
+            sums_dy = sums.rounded(2);
+            let ([dy, _], [high, low]) = (sums.term(2), sums.term(3));
+            for (c, product) in sums_product.iter_mut().enumerate() {
+                *product = (high[c] - own.mean[c] * dy[c]) + low[c];
             }
             own
         }
     };
     if statistics.near.contains(&false) {
-        let [dy, products] =
-            view.sums::<2, T, Gradients>(operands, statistics.means(), keep_going)?;
-        for (c, (dy, product)) in dy.into_iter().zip(products).enumerate() {
-            if !statistics.near[c] {
-                sums_dy[c] = dy.0 + dy.1;
-                sums_product[c] = product.0 + product.1;
+        let sums = view.sums::<2, T, Gradients>(operands, statistics.means(), keep_going)?;
+        for (term, values) in [&mut sums_dy, &mut sums_product].into_iter().enumerate() {
+            let again = sums.rounded(term).into_iter().zip(&statistics.near);
+            for (value, (again, near)) in values.iter_mut().zip(again) {
+                *value = if *near { *value } else { again };
             }
         }
     }
@@ -420,15 +309,14 @@ fn gradient_of<T: Sixteen, O: Sixteen>(
     }
     let n = view.of.samples as f64;
     // dx = factor (dy - mean(dy) - y mean(dy y)), where y = (x - mean) scale.
-    let mut slope = vec![0.0; channels];
-    let mut summand = vec![0.0; channels];
-    for c in 0..channels {
-        slope[c] = -(factor[c] * scale[c] * (gamma_gradient[c] / n));
-        summand[c] = -(factor[c] * (beta_gradient[c] / n));
-        if statistics.near[c] {
-            summand[c] -= slope[c] * statistics.mean[c];
-        }
-    }
+    let share = |factor: &f64, sum: &f64| -(factor * (sum / n));
+    let slope: Vec<f64> = (product(&factor, &scale).iter().zip(&gamma_gradient))
+        .map(|(factor, sum)| share(factor, sum))
+        .collect();
+    let mut summand: Vec<f64> = (factor.iter().zip(&beta_gradient))
+        .map(|(factor, sum)| share(factor, sum))
+        .collect();
+    statistics.shift(&mut summand, &slope);
     if !statistics.near.contains(&false) && all_finite(&[&factor, &slope, &summand]) {
         view.map::<3, T, O, InputGradient>(operands, &[factor, slope, summand], out, keep_going)?;
     } else {
@@ -437,8 +325,4 @@ fn gradient_of<T: Sixteen, O: Sixteen>(
         view.map::<5, T, O, InputGradientAround>(operands, &coefficients, out, keep_going)?;
     }
     Ok((gamma_gradient, beta_gradient))
-}
-
-fn product(a: &[f64], b: &[f64]) -> Vec<f64> {
-    a.iter().zip(b).map(|(a, b)| a * b).collect()
 }

@@ -8,6 +8,7 @@
 
 use super::channel_grid::{BESIDE, Grid};
 use super::channel_terms::{Mean, Terms};
+use super::channel_totals::{Piece, Totals};
 use super::channels::{Buffers, LONG, SEGMENT, View};
 use super::lane_sums::{Sum, add_products};
 use super::sixteen::{Aligned, LANES, Operands, Sixteen, first};
@@ -41,13 +42,6 @@ impl Means<'_> {
     };
 }
 
-/// The sums of a piece: high parts of all channels, term by term, then low parts.
-struct Piece {
-    chunk: usize,
-    channels: Range<usize>,
-    sums: Vec<f64>,
-}
-
 impl View {
     /// The sums of `N` terms over the samples of each channel, in two parts.
     pub(super) fn sums<const N: usize, T: Sixteen, Of: Terms<N>>(
@@ -55,7 +49,7 @@ impl View {
         operands: Operands<'_>,
         means: Means<'_>,
         keep_going: &dyn Fn() -> bool,
-    ) -> Result<[Vec<(f64, f64)>; N], Interrupted> {
+    ) -> Result<Totals, Interrupted> {
         let samples = if self.of.is_wide() { 1 } else { LANES };
         let ring = |values: &[f64]| Aligned::of(&values.repeat(samples));
         let rings = if Of::MEAN && self.of.last {
@@ -82,25 +76,8 @@ impl View {
                     sums,
                 });
             })?;
-        let mut pieces: Vec<Piece> = states.into_iter().flat_map(|(_, done)| done).collect();
-        pieces.sort_unstable_by_key(|piece| piece.chunk);
-        let mut totals: [Vec<(f64, f64)>; N] =
-            std::array::from_fn(|_| vec![(0.0, 0.0); self.channels.len()]);
-        for Piece { channels, sums, .. } in &pieces {
-            let width = channels.len();
-            let (high, low) = sums.split_at(N * width);
-            let terms = high.chunks_exact(width).zip(low.chunks_exact(width));
-            for (totals, (high, low)) in totals.iter_mut().zip(terms) {
-                for ((total, high), low) in totals[channels.clone()].iter_mut().zip(high).zip(low) {
-                    add(&mut total.0, &mut total.1, *high);
-                    total.1 += low;
-                }
-            }
-        }
-        for total in totals.iter_mut().flatten() {
-            *total = normalise(total.0, total.1);
-        }
-        Ok(totals)
+        let pieces = states.into_iter().flat_map(|(_, done)| done).collect();
+        Ok(Totals::of(self.of.level, pieces, (N, self.channels.len())))
     }
 }
 

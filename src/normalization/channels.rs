@@ -23,6 +23,9 @@ const TILE: usize = 32;
 const WIDE: usize = 256;
 const WIDEST: usize = 1024;
 
+/// Parts of the channels that a thread takes at a time, at most: what it asks for ahead is then mostly its own.
+const RUN: usize = 8;
+
 /// Elements that lie side by side from which on it is better to read them in place.
 pub(super) const LONG: usize = 128;
 
@@ -83,8 +86,10 @@ impl Channels {
             return Ok(vec![work(&self.whole(), keep_going)?]);
         }
         let size = width * self.samples;
-        let states = for_each_row_range(parts, size, keep_going, Vec::new, |done, parts| {
-            for part in parts {
+        let run = (parts / (4 * num_threads())).clamp(1, RUN);
+        let runs = parts.div_ceil(run);
+        let states = for_each_row_range(runs, run * size, keep_going, Vec::new, |done, runs| {
+            for part in runs.start * run..parts.min(runs.end * run) {
                 let first = part * width;
                 let view = View {
                     of: *self,

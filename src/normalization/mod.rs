@@ -9,6 +9,7 @@ mod channel_grid;
 mod channel_maps;
 mod channel_sums;
 mod channel_terms;
+mod channel_totals;
 mod channels;
 mod lane_sums;
 pub mod norm;
