@@ -39,6 +39,12 @@ pub trait Token: Simd {
     /// `a * b + c` with one rounding, per lane.
     fn fma_f64(self, a: f64x8<Self>, b: f64x8<Self>, c: f64x8<Self>) -> f64x8<Self>;
 
+    /// `sum + a * b` of factors whose product has no error, so that it is the same with one rounding and with two.
+    #[inline(always)]
+    fn add_exact_product(self, sum: f64x8<Self>, a: f64x8<Self>, b: f64x8<Self>) -> f64x8<Self> {
+        sum + a * b
+    }
+
     /// Run a part of a kernel that many kernels have. Levels without a fused multiply-add call one copy of
     /// it: they compile in a fraction of the time, and need to be right, not fast.
     #[inline(always)]
@@ -140,6 +146,16 @@ macro_rules! token_with_fma {
             #[inline(always)]
             fn fma_f64(self, a: f64x8<Self>, b: f64x8<Self>, c: f64x8<Self>) -> f64x8<Self> {
                 a.mul_add_precise(b, c)
+            }
+
+            #[inline(always)]
+            fn add_exact_product(
+                self,
+                sum: f64x8<Self>,
+                a: f64x8<Self>,
+                b: f64x8<Self>,
+            ) -> f64x8<Self> {
+                a.mul_add_precise(b, sum)
             }
         }
     };

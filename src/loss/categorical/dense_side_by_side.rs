@@ -11,7 +11,7 @@ use super::labels::{LANES, LaneSum, outside};
 use super::pass::{Pass, Plan, Summed, Worker};
 use super::pending::{PlainSums, Values};
 use crate::driver::kernel::canonical_nan;
-use crate::driver::operand::{Operand, OperandMut};
+use crate::driver::operand::{BLOCK, Operand, OperandMut};
 use crate::lanes::{Lanes, Token};
 use crate::loss::twofold::TwofoldLanes;
 use crate::math::twofold::two_sum;
@@ -232,7 +232,7 @@ impl<S: Token> Pass<'_, S> {
                 .gradient
                 .as_ref()
                 .is_none_or(|out| settings.z_loss == 0.0 && in_place(out))
-            && together(n, self.classes)
+            && (together(n, self.classes) || self.classes > BLOCK)
     }
 
     /// Evaluate `n` samples from `first` on, the `offset`-th of the range; `None`, and nothing done, if they have
@@ -251,7 +251,8 @@ impl<S: Token> Pass<'_, S> {
         {
             return None;
         }
-        if !side_by_side::<S, T>(&self.batch.y_pred, (first, n), classes) {
+        // Rows longer than a block are summed block by block.
+        if classes > BLOCK || !side_by_side::<S, T>(&self.batch.y_pred, (first, n), classes) {
             let wanted = plan.gradient.is_none();
             return wanted
                 .then(|| self.dense_by_rows(worker, (first, n)))

@@ -98,6 +98,22 @@ impl<S: Token, const COMPENSATE: bool> LaneSum<S, COMPENSATE> {
         self.add(product, error);
     }
 
+    /// Add `a * b`; without compensation it is of factors whose product has no error.
+    #[inline(always)]
+    pub(super) fn add_exact_product(&mut self, a: f64x8<S>, b: f64x8<S>) {
+        if COMPENSATE {
+            self.add_product(a, b);
+        } else {
+            self.sum = a.token().add_exact_product(self.sum, a, b);
+        }
+    }
+
+    /// The sums of the lanes, without their errors.
+    #[inline(always)]
+    pub(super) fn sum(self) -> f64x8<S> {
+        self.sum
+    }
+
     /// [`LaneSum::total`] of eight, one to a lane.
     #[inline(always)]
     pub(super) fn totals(simd: S, sums: &[Self; LANES]) -> TwofoldLanes<S> {

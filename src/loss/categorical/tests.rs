@@ -1,5 +1,7 @@
 //! Cross-entropy against the textbook formula in `f64`, dense labels against sparse ones, on every level.
 
+mod dense_labels;
+
 use super::{CategoricalCrossentropy, SparseCategoricalCrossentropy};
 use crate::driver::operand::{Operand, OperandMut};
 use crate::dtype::{Dtype, Real};
