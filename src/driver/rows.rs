@@ -12,7 +12,7 @@ use super::layout::Ahead;
 use super::operand::{BLOCK, Operand, OperandMut};
 use super::threads::{Interrupted, parallel};
 use crate::dtype::Real;
-use crate::lanes::{Lanes, Token};
+use crate::lanes::{LINE, Lanes, Token};
 use fearless_simd::prelude::*;
 use std::ops::Range;
 
@@ -85,6 +85,48 @@ pub(crate) unsafe fn for_each_vector<S: Token, T: Real, const N: usize>(
             // SAFETY: `n` elements are writable.
             unsafe { *target.add(i) = *value };
         }
+    }
+}
+
+/// From how many elements on [`map_vectors`] takes the trouble.
+const ALIGN_FROM: usize = 256;
+
+/// Write `f` of each of `n` elements of the sources to `target`. In whichever vector an element is, `f` of it is the
+/// same; so vectors begin where lines of the cache do: two stores of three quarters of a line take as long as five of one.
+///
+/// # Safety
+/// As for [`for_each_vector`].
+#[inline(always)]
+pub(crate) unsafe fn map_vectors<S: Token, T: Real, const N: usize>(
+    simd: S,
+    sources: [*const T; N],
+    target: *mut T,
+    n: usize,
+    f: impl Fn([T::Vector<S>; N]) -> T::Vector<S>,
+) {
+    let lanes = T::Vector::<S>::LEN;
+    // SAFETY: as there. All vectors end at or before `n`; the first and the last are read before any is written.
+    unsafe {
+        if n < ALIGN_FROM {
+            return for_each_vector(
+                simd,
+                sources,
+                Some(target),
+                n,
+                T::default(),
+                #[inline(always)]
+                |x, _| f(x),
+            );
+        }
+        let first = load_all::<S, T, N>(simd, sources, 0);
+        let last = load_all::<S, T, N>(simd, sources, n - lanes);
+        let mut at = target.align_offset(LINE).min(lanes);
+        while at + lanes <= n {
+            store::<S, T>(Some(target), at, f(load_all::<S, T, N>(simd, sources, at)));
+            at += lanes;
+        }
+        store::<S, T>(Some(target), 0, f(first));
+        store::<S, T>(Some(target), n - lanes, f(last));
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn log_softmax<S: Token, T: RowReal>(
     for first in rows.clone().step_by(lanes) {
         let n = lanes.min(rows.end - first);
         let tile = read_tile(simd, x, (first, n), columns, scratch);
-        let statistics = Statistics::<S, T>::new::<false>(simd, &tile);
+        let statistics = Statistics::<S, T>::new::<false, true>(simd, &tile);
         let bad = statistics.without_probabilities(simd);
         let sure = statistics.is_infinite(simd);
         let unusual = (bad | sure).any_true();
@@ -63,12 +63,12 @@ fn log_softmax_by_rows<S: Token, T: RowReal>(
     let below = T::Vector::<S>::lit(simd, f64::NEG_INFINITY);
     RowGroup::for_each(
         simd,
-        x,
+        (x, true),
         rows,
         columns,
         scratch,
         #[inline(always)]
-        |group, scratch| {
+        |group, scratch, sums| {
             // SAFETY: the target is for the results of the group: `x` itself, or apart from it.
             unsafe {
                 let (target, _) = group.target(out, &mut scratch.result);
@@ -77,7 +77,7 @@ fn log_softmax_by_rows<S: Token, T: RowReal>(
                 let own = out.ahead(start, n);
                 let own = own.unwrap_or(Ahead::of(target.pointer));
                 let place = (group.elements, target.pointer);
-                let statistics = group.statistics(simd, None, own);
+                let statistics = group.statistics::<S, true>(simd, sums, None, own);
                 let bad = statistics.without_probabilities(simd).to_bitmask();
                 let sure = statistics.is_infinite(simd).to_bitmask();
                 let logarithms = Logarithms::new(simd, &statistics, group.rows);

@@ -14,7 +14,8 @@
 //! `f32`: `z = (8 k + j) ln 2 / 8 + w`, and `e^z = 2^k 2^(j/8) e^w`, the middle factor from a table in a register
 //! (of eight, which an AVX2 permutation covers), with what its rounding cut off added to `w`. So
 //! `e^w - 1` is less than 0.05, its rounding errors are nothing, and the exponential is as good as rounded
-//! correctly without arithmetic in two parts.
+//! correctly without arithmetic in two parts. Nor do sums need its low part: they add `2^k 2^(j/8)` and its
+//! product with `e^w - 1`.
 
 use super::exponential_sums::Mask;
 use super::row_sums::RowReal;
@@ -28,28 +29,29 @@ use fearless_simd::prelude::*;
 /// coefficient rounded, the rest fitted anew).
 const TAIL_SINGLE: [f64; 3] = [0.5, 0.1666802316904068, 0.041667208075523376];
 
-/// The bits of `2^(j/8)`, less `j 2^20`, which the shifted index brings along.
+/// The bits of `2^(j/8)` in 21 digits, less `j 2^20`, which the shifted index brings along. The last three
+/// bits of an `f32` are free, as sums want it: see [`super::exponential_sums`].
 const ROOTS: [u32; 8] = [
     0x3f80_0000,
-    0x3f7b_95c2,
+    0x3f7b_95c0,
     0x3f78_37f0,
-    0x3f75_fed7,
-    0x3f75_04f3,
-    0x3f75_672a,
-    0x3f77_44fd,
-    0x3f7a_c0c7,
+    0x3f75_fed8,
+    0x3f75_04f0,
+    0x3f75_6728,
+    0x3f77_4500,
+    0x3f7a_c0c8,
 ];
 
 /// What rounding cut off them, relative.
 const ROOT_ERRORS: [f32; 8] = [
     0.0,
-    -1.199215748926008e-08,
+    2.0663865996084496e-07,
     3.1934181521364735e-08,
-    -3.0990719324108795e-08,
-    1.7114270889351246e-08,
-    5.233334210430485e-09,
-    -1.4719605090363075e-08,
-    -6.128259677495862e-09,
+    -1.2291364726024767e-07,
+    2.699954109175451e-07,
+    1.5982867296315817e-07,
+    -2.2736638527476316e-07,
+    -7.112758027005839e-08,
 ];
 
 /// `ln 2 / 8` as the nearest `f32` and what it lacks. `n ln 2 / 8` is subtracted without error: the remainder is a
@@ -94,8 +96,8 @@ pub(crate) const fn cut(precision: u32) -> f64 {
 /// has an error of no account.
 const DIRECT: f64 = 4096.0;
 
-/// `e^(x + x_low) 2^k = head + tail` for `f32`, `k` being as [`magic`] has it; the result is normal. The error is `2^-27.5`,
-/// relative, and `head` is within 0.57 ULP. NaN gives NaN.
+/// `e^(x + x_low) 2^k = power (1 + growth)` for `f32`, `k` being as [`magic`] has it; the result is normal. The error is
+/// `2^-27.5`, relative, and `power growth + power`, rounded once, is within 0.57 ULP. NaN gives NaN as growth.
 #[inline(always)]
 fn exponential_single<S: Token, V: Lanes<S>>(simd: S, x: V, x_low: Option<V>, magic: V) -> (V, V) {
     let shifted = x.fma(V::lit(simd, 8.0 * std::f64::consts::LOG2_E), magic);
@@ -107,9 +109,7 @@ fn exponential_single<S: Token, V: Lanes<S>>(simd: S, x: V, x_low: Option<V>, ma
     let growth = (w * w).fma(horner(simd, w, &TAIL_SINGLE), w);
     let root = lookup(simd, ROOTS, shifted);
     let power = V::from_bits(root.to_bits() + (shifted.to_bits() << 20));
-    let head = power.fma(growth, power);
-    // The difference is exact: they are within a factor of 1.05.
-    (head, power.fma(growth, power - head))
+    (power, growth)
 }
 
 /// The entries that the last three bits of `index` choose; `f32` lanes.
@@ -205,13 +205,12 @@ pub(crate) struct Exponentials<S: Token, T: RowReal, const FORM: u8> {
 
 /// The exponentials of a vector of elements.
 pub(crate) struct Exponential<S: Token, T: RowReal> {
-    /// Where the element is the maximum.
+    /// Where the element is the maximum, and is not summed.
     pub(crate) tie: Mask<S, T>,
     /// Where it is neither that nor counts as 0.
     pub(crate) summed: Mask<S, T>,
-    /// What is to be summed there.
-    pub(crate) head: T::Vector<S>,
-    pub(crate) tail: T::Vector<S>,
+    /// What is to be summed there, in the two parts that [`super::exponential_sums`] adds.
+    pub(crate) parts: (T::Vector<S>, T::Vector<S>),
     /// The whole of it, rounded.
     pub(crate) rounded: T::Vector<S>,
 }
@@ -269,11 +268,18 @@ impl<S: Token, T: RowReal, const FORM: u8> Exponentials<S, T, FORM> {
         }
     }
 
-    /// The exponential of each element.
+    /// The exponential of each element. Where the reference is a multiple of `ln 2`, those of the maximum are summed
+    /// like the others unless they are to be kept `APART`.
     #[inline(always)]
-    pub(crate) fn of(self, z: T::Vector<S>) -> Exponential<S, T> {
+    pub(crate) fn of<const APART: bool>(self, z: T::Vector<S>) -> Exponential<S, T> {
         let simd = z.token();
-        let tie = z.simd_eq(self.maximum);
+        let single = T::Vector::<S>::PRECISION == 24;
+        let mut tie = z.simd_eq(self.maximum);
+        if !APART && FORM == form::DIRECT {
+            tie = SimdMask::splat(simd, false);
+        } else if !APART && FORM == form::DIFFERENCE && single {
+            tie &= !self.base.simd_eq(self.zero);
+        }
         let (mut x, mut low) = (z, None);
         if FORM != form::DIRECT {
             let (difference, rest) = two_sum::<S, _>(z, -self.base);
@@ -283,14 +289,17 @@ impl<S: Token, T: RowReal, const FORM: u8> Exponentials<S, T, FORM> {
                 (x, low) = (quotient, Some(rest));
             }
         }
-        let (head, tail) = if T::Vector::<S>::PRECISION == 24 {
+        let parts = if single {
             exponential_single(simd, x, low, self.magic)
         } else {
             exponential_double(simd, x, low.unwrap_or(self.zero))
         };
         // NaN is not below.
         let [counted, summed] = match FORM {
-            form::DIRECT => z.above_and_other(self.least, self.maximum),
+            form::DIRECT => {
+                let [counted, other] = z.above_and_other(self.least, self.maximum);
+                [counted, if APART { other } else { counted }]
+            }
             form::DIFFERENCE => {
                 // Of an infinite or a large maximum nothing is above the least.
                 let counted = !z.simd_le(self.least);
@@ -302,10 +311,10 @@ impl<S: Token, T: RowReal, const FORM: u8> Exponentials<S, T, FORM> {
                 [counted, counted & !tie]
             }
         };
-        let rounded = if T::Vector::<S>::PRECISION == 24 {
-            head
+        let rounded = if single {
+            parts.0.fma(parts.1, parts.0)
         } else {
-            head + tail
+            parts.0 + parts.1
         };
         let mut rounded = counted.select(rounded, self.zero);
         if FORM != form::DIRECT {
@@ -315,8 +324,7 @@ impl<S: Token, T: RowReal, const FORM: u8> Exponentials<S, T, FORM> {
         Exponential {
             tie,
             summed,
-            head,
-            tail,
+            parts,
             rounded,
         }
     }
@@ -332,8 +340,10 @@ impl<S: Token, T: RowReal, const FORM: u8> Exponentials<S, T, FORM> {
         }
         let direct = self.base.simd_eq(self.zero);
         let argument = direct.select(self.maximum, self.zero);
-        let (head, tail) = exponential_single(simd, argument, None, self.magic);
-        (head, tail)
+        let (power, growth) = exponential_single(simd, argument, None, self.magic);
+        let head = power.fma(growth, power);
+        // The difference is exact: they are within a factor of 1.05.
+        (head, power.fma(growth, power - head))
     }
 
     /// The reference that exponentials are relative to, in two parts.
@@ -411,16 +421,17 @@ mod tests {
         for i in 0..200_000 {
             let x = -f64::from(i) / 200_000.0 * 128.0;
             let (single, low) = (x as f32, (x - f64::from(x as f32)) as f32);
-            let (head, tail) = exponential_single(
+            let (power, growth) = exponential_single(
                 simd,
                 f32x16::splat(simd, single),
                 Some(f32x16::splat(simd, low)),
                 f32x16::splat(simd, MAGIC as f32),
             );
-            let got = f64::from(head[0]) + f64::from(tail[0]);
+            let got = f64::from(power[0]) * (1.0 + f64::from(growth[0]));
             let expected = core_math::exp(f64::from(single) + f64::from(low)) * 2_f64.powi(64);
             worst.0 = worst.0.max((got / expected - 1.0).abs());
-            assert!(tail[0].abs() < 0.52 * f32::EPSILON * head[0]);
+            assert!(growth[0].abs() < 0.05);
+            assert_eq!(power[0].to_bits() % 8, 0);
 
             // Beside a correctly rounded reference: half an ulp of each.
             let x = x * 5.0;
@@ -452,7 +463,7 @@ mod tests {
             };
             for below in [0.0_f32, 1e-3, 0.4, 7.3, 100.0] {
                 let z = maximum - below;
-                let e = of.of(f32x16::splat(simd, z));
+                let e = of.of::<true>(f32x16::splat(simd, z));
                 let from = if steps == 0.0 && maximum.abs() > 4096.0 {
                     f64::from(maximum)
                 } else {

@@ -20,12 +20,13 @@ use super::row_sums::RowReal;
 use super::rows_side_by_side::Statistics;
 use crate::driver::layout::Ahead;
 use crate::driver::operand::{Operand, OperandMut};
-use crate::driver::rows::{Target, for_each_vector, reserve};
+use crate::driver::rows::{Target, map_vectors, reserve};
 use crate::lanes::Token;
 use fearless_simd::prelude::*;
 use std::ops::Range;
 
-/// Elements of a group: theirs and their results' are to stay in the first-level cache.
+/// Elements of a group: theirs are to stay in the first-level cache, with the next group's that are asked for
+/// meanwhile. Where results are written, of these as many.
 const ELEMENTS: usize = 1 << 12;
 
 /// Lanes of a vector at most.
@@ -43,17 +44,20 @@ pub(super) struct RowGroup<T> {
 }
 
 impl<T: RowReal> RowGroup<T> {
-    /// Call `f` with each group of the rows.
+    /// Call `f` with each group of the rows, and sums of nothing for its rows.
     #[inline(always)]
     pub(super) fn for_each<S: Token>(
         simd: S,
-        x: &Operand<'_>,
+        (x, results): (&Operand<'_>, bool),
         rows: Range<usize>,
         columns: usize,
         scratch: &mut Scratch<T>,
-        mut f: impl FnMut(&Self, &mut Scratch<T>),
+        mut f: impl FnMut(&Self, &mut Scratch<T>, &mut [RowSums<S, T>; LANES]),
     ) {
-        let size = (ELEMENTS / columns).clamp(4, T::Vector::<S>::LEN);
+        let none = RowSums::<S, T>::new(simd, InverseTemperature::ONE);
+        let mut sums = [none; LANES];
+        let elements = if results { ELEMENTS / 2 } else { ELEMENTS };
+        let size = (elements / columns).clamp(2, T::Vector::<S>::LEN);
         for first_row in rows.clone().step_by(size) {
             let count = size.min(rows.end - first_row);
             let (start, n) = (first_row * columns, count * columns);
@@ -73,27 +77,30 @@ impl<T: RowReal> RowGroup<T> {
                 rows: count,
                 columns,
             };
-            f(&group, scratch);
+            sums[..count].fill(none);
+            f(&group, scratch, &mut sums);
         }
     }
 
-    /// The rows' statistics. Their exponentials, scaled, go to `target`, which may be the elements' place.
+    /// The rows' statistics, from sums of nothing. Their exponentials, scaled, go to `target`, which may be the elements' place.
     /// Meanwhile `next` is asked for from memory, as many elements.
     ///
     /// # Safety
     /// As many elements are writable at `target`, and no references to them live.
     #[inline(always)]
-    pub(super) unsafe fn statistics<S: Token>(
+    pub(super) unsafe fn statistics<S: Token, const APART: bool>(
         &self,
         simd: S,
+        sums: &mut [RowSums<S, T>; LANES],
         target: Option<*mut T>,
         next: Ahead,
     ) -> Statistics<S, T> {
-        let mut sums = [RowSums::<S, T>::new(simd, InverseTemperature::ONE); LANES];
-        let places = (self.elements, [self.next, next]);
+        let (rows, asked) = (&mut sums[..self.rows], [self.next, next]);
         // SAFETY: the group's elements are readable; the rest is promised by the caller.
-        unsafe { add_blocks(simd, &mut sums[..self.rows], places, self.columns, target) };
-        Statistics::of_rows(simd, &sums, self.rows)
+        unsafe {
+            add_blocks::<S, T, APART>(simd, rows, self.elements, &asked, self.columns, target)
+        };
+        Statistics::of_rows(simd, sums, self.rows)
     }
 
     /// Where the results of the rows go, and what of it is wanted next.
@@ -131,14 +138,13 @@ impl<T: RowReal> RowGroup<T> {
         let at = i * self.columns;
         // SAFETY: promised by the caller.
         unsafe {
-            for_each_vector(
+            map_vectors(
                 simd,
                 [source.add(at)],
-                Some(target.add(at)),
+                target.add(at),
                 self.columns,
-                T::default(),
                 #[inline(always)]
-                |[x], _| f(x),
+                |[x]| f(x),
             );
         }
     }

@@ -12,7 +12,7 @@ use super::row_statistics::{
 use super::row_sums::RowReal;
 use crate::driver::kernel::canonical_nan;
 use crate::driver::operand::{Operand, OperandMut};
-use crate::driver::rows::{Row, Target, for_each_vector, read_block, reserve};
+use crate::driver::rows::{Row, Target, map_vectors, read_block, reserve};
 use crate::lanes::{Lanes, Token};
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
@@ -45,9 +45,9 @@ pub(crate) struct RowExponentials<T> {
 
 impl<T: RowReal> RowExponentials<T> {
     /// Of a row of `x`; kept in that of `out`, if given and if it can hold them, or in a buffer, if they
-    /// fit.
+    /// fit. The maximum `APART` from the sum or not: see [`super::row_exponential::Exponentials::of`].
     #[inline(always)]
-    pub(crate) fn new<S: Token>(
+    pub(crate) fn new<S: Token, const APART: bool>(
         simd: S,
         x: &Operand<'_>,
         row: Row,
@@ -65,9 +65,16 @@ impl<T: RowReal> RowExponentials<T> {
         for (first, n) in row.blocks() {
             let block = read_block(simd, x, start + first, n, &mut scratch.x);
             let before = sums.maximum();
+            let target = kept.map_or_else(
+                // Not to be kept, but summed as if they were.
+                #[inline(always)]
+                || reserve(&mut scratch.kept, n).as_mut_ptr(),
+                #[inline(always)]
+                |kept| kept.wrapping_add(first),
+            );
             // SAFETY: `n` elements are readable, and writable at this place of `kept`: the row of `out`,
             // which is `x` itself or apart from it, or a buffer.
-            unsafe { sums.add_block(block, n, kept.map(|kept| kept.add(first))) };
+            unsafe { sums.add_block::<APART>(block, n, Some(target)) };
             if first == 0 || sums.maximum() != before {
                 scratch.rises.push((first, sums.maximum()));
             }
@@ -134,7 +141,7 @@ pub(crate) fn row_exponentials<S: Token, T: RowReal>(
 ) -> RowExponentials<T> {
     simd.vectorize(
         #[inline(always)]
-        || RowExponentials::new(simd, x, row, inverse_temperature, out, scratch),
+        || RowExponentials::new::<S, true>(simd, x, row, inverse_temperature, out, scratch),
     )
 }
 
@@ -236,14 +243,13 @@ pub(crate) fn map_row<S: Token, T: RowReal, const N: usize>(
         // SAFETY: `n` elements can be read at each source and written at the target, which is one of
         // the sources, element by element, or apart from them.
         unsafe {
-            for_each_vector(
+            map_vectors(
                 simd,
                 sources,
-                Some(target.pointer),
+                target.pointer,
                 n,
-                T::default(),
                 #[inline(always)]
-                |x, _| canonical_nan(simd, f(x)),
+                |x| canonical_nan(simd, f(x)),
             );
             target.finish(simd, out, start, n);
         }

@@ -6,6 +6,8 @@
 //! maximum, `R` has all its digits however confident the row: logits `[40, 0, 0]` have the loss
 //! `2 e^-40` to the last digit, where the logarithm of a sum gives 0.
 //!
+//! A probability does not need that, and softmax adds all exponentials alike, which takes three instructions less.
+//!
 //! What is summed are exponentials relative to a reference `ρ` near the maximum (see `row_exponential`); `R` is
 //! their sum over that of the maximum. A row is read once: each block's exponentials go with the largest
 //! element so far, and when a block raises it, the sums are rescaled.
@@ -13,7 +15,7 @@
 //! With a temperature `T` the exponentials are `e^((z - m) / T)`: the difference, which has no error, is
 //! multiplied with `1 / T` in two parts, as dividing the logits first would round each.
 
-use super::exponential_sums::ExponentialSums;
+use super::exponential_sums::{ExponentialSums, SETTLE};
 use super::row_exponential::form::{DIFFERENCE, DIRECT, TEMPERED};
 use super::row_exponential::unscale;
 pub(crate) use super::row_exponential::{
@@ -62,39 +64,40 @@ impl<S: Token, T: RowReal> RowSums<S, T> {
         self.maximum
     }
 
-    /// Take in the next block. Its exponentials, scaled, go to `target`, which may be `block` itself.
+    /// Take in the next block. Its exponentials, scaled, go to `target`, which may be `block` itself. Without a target
+    /// those of the maximum are kept `APART` always, else where that says so: see [`Exponentials::of`].
     ///
     /// # Safety
     /// As for [`for_each_vector`].
     #[inline(always)]
-    pub(crate) unsafe fn add_block(&mut self, block: *const T, n: usize, target: Option<*mut T>) {
+    pub(crate) unsafe fn add_block<const APART: bool>(
+        &mut self,
+        block: *const T,
+        n: usize,
+        target: Option<*mut T>,
+    ) {
         let simd = self.simd;
         let next = target.map_or(Ahead::of(block), |target| Ahead::of(target).after(n));
         let asked = [Ahead::of(block).after(n), next];
         // SAFETY: passed on.
-        unsafe { add_blocks(simd, std::slice::from_mut(self), (block, asked), n, target) }
+        unsafe {
+            let rows = std::slice::from_mut(self);
+            add_blocks::<S, T, APART>(simd, rows, block, &asked, n, target);
+        }
     }
 
     /// Make the sums relative to a larger maximum; the ties become ordinary terms.
     #[inline(never)]
     fn raise_maximum(&mut self, largest: T) {
-        if self.maximum > T::nearest(f64::NEG_INFINITY) {
-            let (high, low) = exponential_of_difference(
-                self.simd,
-                (self.maximum, largest),
-                self.inverse_temperature,
-            );
-            let (_, peak) = peak(self.simd, self.maximum, self.inverse_temperature);
-            let ties = self.ties as f64 * peak;
-            let rest = &mut self.rest;
-            self.simd.vectorize(
-                #[inline(always)]
-                || rest.rescale(ties, unscale(53), high, low),
-            );
-        } else {
-            // Only -inf so far, whose exponentials are 0 now, or NaN, which this keeps.
-            self.rest.rescale(0.0, 1.0, 0.0, 0.0);
-        }
+        let (high, low) =
+            exponential_of_difference(self.simd, (self.maximum, largest), self.inverse_temperature);
+        let (_, peak) = peak(self.simd, self.maximum, self.inverse_temperature);
+        let ties = self.ties as f64 * peak;
+        let rest = &mut self.rest;
+        self.simd.vectorize(
+            #[inline(always)]
+            || rest.rescale(ties, unscale(53), high, low),
+        );
         (self.maximum, self.ties) = (largest, 0);
     }
 
@@ -165,19 +168,23 @@ fn peak<S: Token, T: RowReal>(
 /// # Safety
 /// As for [`for_each_vector`], of as many blocks as there are rows.
 #[inline(always)]
-pub(crate) unsafe fn add_blocks<S: Token, T: RowReal>(
+pub(crate) unsafe fn add_blocks<S: Token, T: RowReal, const APART: bool>(
     simd: S,
     rows: &mut [RowSums<S, T>],
-    (blocks, asked): (*const T, [Ahead; 2]),
+    blocks: *const T,
+    asked: &[Ahead; 2],
     n: usize,
     target: Option<*mut T>,
 ) {
     // SAFETY: passed on.
     unsafe {
         match target {
-            Some(target) => add_blocks_and::<S, T, true>(simd, rows, (blocks, asked), n, target),
+            Some(target) => {
+                add_blocks_and::<S, T, true, APART>(simd, rows, blocks, asked, n, target);
+            }
             None => {
-                add_blocks_and::<S, T, false>(simd, rows, (blocks, asked), n, std::ptr::null_mut());
+                let target = std::ptr::null_mut();
+                add_blocks_and::<S, T, false, true>(simd, rows, blocks, asked, n, target);
             }
         }
     }
@@ -189,10 +196,11 @@ pub(crate) unsafe fn add_blocks<S: Token, T: RowReal>(
 /// # Safety
 /// As there; `target` is of no account unless they are kept.
 #[inline(never)]
-unsafe fn add_blocks_and<S: Token, T: RowReal, const KEEP: bool>(
+unsafe fn add_blocks_and<S: Token, T: RowReal, const KEEP: bool, const APART: bool>(
     simd: S,
     rows: &mut [RowSums<S, T>],
-    (blocks, asked): (*const T, [Ahead; 2]),
+    blocks: *const T,
+    asked: &[Ahead; 2],
     n: usize,
     target: *mut T,
 ) {
@@ -209,18 +217,23 @@ unsafe fn add_blocks_and<S: Token, T: RowReal, const KEEP: bool>(
                 direct &= is_direct(sums.maximum);
             }
             let temperature = rows[0].inverse_temperature;
-            let (places, target) = ((blocks, asked), target);
             // SAFETY: passed on.
             unsafe {
                 if temperature != InverseTemperature::ONE {
                     let of = Exponentials::<S, T, TEMPERED>::of_maxima(simd, maxima, temperature);
-                    sum_blocks::<S, T, KEEP, TEMPERED>(simd, rows, &of, places, n, target);
+                    sum_blocks::<S, T, KEEP, APART, TEMPERED>(
+                        simd, rows, &of, blocks, asked, n, target,
+                    );
                 } else if direct {
                     let of = Exponentials::<S, T, DIRECT>::of_maxima(simd, maxima, temperature);
-                    sum_blocks::<S, T, KEEP, DIRECT>(simd, rows, &of, places, n, target);
+                    sum_blocks::<S, T, KEEP, APART, DIRECT>(
+                        simd, rows, &of, blocks, asked, n, target,
+                    );
                 } else {
                     let of = Exponentials::<S, T, DIFFERENCE>::of_maxima(simd, maxima, temperature);
-                    sum_blocks::<S, T, KEEP, DIFFERENCE>(simd, rows, &of, places, n, target);
+                    sum_blocks::<S, T, KEEP, APART, DIFFERENCE>(
+                        simd, rows, &of, blocks, asked, n, target,
+                    );
                 }
             }
         },
@@ -228,7 +241,7 @@ unsafe fn add_blocks_and<S: Token, T: RowReal, const KEEP: bool>(
 }
 
 /// Up to how many rows each is better reduced by itself.
-const FEW: usize = 4;
+pub(super) const FEW: usize = 4;
 
 /// Make the sums of rows relative to the largest elements so far, those of the blocks included.
 ///
@@ -258,9 +271,9 @@ unsafe fn raise_maxima<S: Token, T: RowReal>(
     }
     for (&largest, sums) in largest.as_slice().iter().zip(rows) {
         if largest > sums.maximum {
-            if sums.ties == 0 {
+            if sums.maximum == none {
                 // Nothing to rescale but NaN, which stays.
-                sums.maximum = largest;
+                (sums.maximum, sums.ties) = (largest, 0);
             } else {
                 sums.raise_maximum(largest);
             }
@@ -273,11 +286,12 @@ unsafe fn raise_maxima<S: Token, T: RowReal>(
 /// # Safety
 /// As there.
 #[inline(always)]
-unsafe fn sum_blocks<S: Token, T: RowReal, const KEEP: bool, const FORM: u8>(
+unsafe fn sum_blocks<S: Token, T: RowReal, const KEEP: bool, const APART: bool, const FORM: u8>(
     simd: S,
     rows: &mut [RowSums<S, T>],
     of: &Exponentials<S, T, FORM>,
-    (blocks, asked): (*const T, [Ahead; 2]),
+    blocks: *const T,
+    asked: &[Ahead; 2],
     n: usize,
     target: *mut T,
 ) {
@@ -288,7 +302,7 @@ unsafe fn sum_blocks<S: Token, T: RowReal, const KEEP: bool, const FORM: u8>(
         // In bounds, if there are elements.
         let block = blocks.wrapping_add(i * n);
         let mut asked = asked.map(|ahead| ahead.part::<T>(i, count, n));
-        let (mut ties, mut rest) = (0, sums.rest);
+        let (mut ties, mut rest, mut unsettled) = (0, sums.rest, SETTLE);
         // SAFETY: passed on. The result of a lane depends on its element alone.
         unsafe {
             for_each_vector(
@@ -307,13 +321,18 @@ unsafe fn sum_blocks<S: Token, T: RowReal, const KEEP: bool, const FORM: u8>(
                         prefetch(*address);
                         *address = address.wrapping_add(lanes * size_of::<T>());
                     }
-                    let e = exponentials.of(z);
+                    let e = exponentials.of::<APART>(z);
                     let (tied, summed) = match valid {
                         Some(valid) => (e.tie & valid, e.summed & valid),
                         None => (e.tie, e.summed),
                     };
                     ties += u64::from(tied.to_bitmask().count_ones());
-                    rest.add(summed, e.head, e.tail);
+                    rest.add(summed, e.parts);
+                    unsettled -= 1;
+                    if unsettled == 0 && valid.is_none() {
+                        rest.settle();
+                        unsettled = SETTLE;
+                    }
                     e.rounded
                 },
             );
@@ -354,7 +373,7 @@ pub(crate) unsafe fn exponentiate_block<S: Token, T: RowReal>(
                 n,
                 T::default(),
                 #[inline(always)]
-                |[z], _| of.of(z).rounded,
+                |[z], _| of.of::<true>(z).rounded,
             );
         }
     }
@@ -388,7 +407,7 @@ pub(crate) struct RowStatistics<T> {
     pub(crate) peak: T,
     /// `e^(maximum - ρ)`.
     pub(crate) unit: f64,
-    /// How many elements equal the maximum.
+    /// How many elements equal the maximum and are not in the sum.
     pub(crate) ties: f64,
     /// The sum of `e^(z - ρ)` over the others; NaN if an element is NaN.
     pub(crate) rest: f64,
@@ -410,7 +429,7 @@ impl<T: RowReal> RowStatistics<T> {
         for (first, n) in row.blocks() {
             let block = read_block(simd, x, row.start + first, n, buffer);
             // SAFETY: `n` readable elements.
-            unsafe { sums.add_block(block, n, None) };
+            unsafe { sums.add_block::<true>(block, n, None) };
         }
         sums.finish()
     }

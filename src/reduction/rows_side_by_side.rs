@@ -8,9 +8,11 @@
 //! sums folded in halves.
 
 use super::batch_statistics::{BatchStatistics, eight, put};
-use super::exponential_sums::ExponentialSums;
+use super::exponential_sums::{ExponentialSums, SETTLE};
 use super::row_exponential::form::{DIFFERENCE, DIRECT};
-use super::row_exponential::{Exponentials, InverseTemperature, direct_bound, unscale};
+use super::row_exponential::{
+    Exponential, Exponentials, InverseTemperature, direct_bound, unscale,
+};
 use super::row_group::RowGroup;
 use super::row_probabilities::{SMALL_FACTOR, Scratch};
 use super::row_statistics::{RowStatistics, RowSums, inverse_of_sum};
@@ -55,9 +57,10 @@ impl<S: Token, T: RowReal> Statistics<S, T> {
         }
     }
 
-    /// Of the rows of a tile, where their scaled exponentials are put if they are to be `KEEP`t.
+    /// Of the rows of a tile, where their scaled exponentials are put if they are to be `KEEP`t; the maximum `APART`
+    /// from the sum or not, see [`Exponentials::of`].
     #[inline(always)]
-    pub(crate) fn new<const KEEP: bool>(simd: S, tile: &Tile<T>) -> Self {
+    pub(crate) fn new<const KEEP: bool, const APART: bool>(simd: S, tile: &Tile<T>) -> Self {
         // Four in flight.
         let mut largest = [T::Vector::<S>::lit(simd, f64::NEG_INFINITY); 4];
         let mut column = 0;
@@ -76,15 +79,15 @@ impl<S: Token, T: RowReal> Statistics<S, T> {
         let temperature = InverseTemperature::ONE;
         if maximum.abs().simd_le(bound).all_true() {
             let of = Exponentials::<S, T, DIRECT>::of_maxima(simd, maximum, temperature);
-            Self::of::<KEEP, DIRECT>(simd, tile, maximum, of)
+            Self::of::<KEEP, APART, DIRECT>(simd, tile, maximum, of)
         } else {
             let of = Exponentials::<S, T, DIFFERENCE>::of_maxima(simd, maximum, temperature);
-            Self::of::<KEEP, DIFFERENCE>(simd, tile, maximum, of)
+            Self::of::<KEEP, APART, DIFFERENCE>(simd, tile, maximum, of)
         }
     }
 
     #[inline(always)]
-    fn of<const KEEP: bool, const FORM: u8>(
+    fn of<const KEEP: bool, const APART: bool, const FORM: u8>(
         simd: S,
         tile: &Tile<T>,
         maximum: T::Vector<S>,
@@ -96,21 +99,28 @@ impl<S: Token, T: RowReal> Statistics<S, T> {
         let mut sums = T::ExponentialSums::<S>::zero(simd);
         if n <= lanes {
             for column in 0..n {
-                add_column::<S, T, KEEP, FORM>(tile, column, &exponentials, (&mut sums, &mut ties));
+                let e =
+                    of_column::<S, T, KEEP, APART, FORM>(tile, column, &exponentials, &mut ties);
+                sums.add_in_order(e.summed, e.parts);
             }
         } else {
             // The sums that the lanes of a row by itself would have, then folded in halves.
             let mut of_lanes = [sums; 16];
             for (lane, slot) in of_lanes[..lanes].iter_mut().enumerate() {
                 let mut sums = T::ExponentialSums::<S>::zero(simd);
-                let mut column = lane;
+                let (mut column, mut added) = (lane, 0);
                 while column < n {
-                    add_column::<S, T, KEEP, FORM>(
+                    let e = of_column::<S, T, KEEP, APART, FORM>(
                         tile,
                         column,
                         &exponentials,
-                        (&mut sums, &mut ties),
+                        &mut ties,
                     );
+                    sums.add(e.summed, e.parts);
+                    added += 1;
+                    if added % SETTLE == 0 && column < n - n % lanes {
+                        sums.settle();
+                    }
                     column = next_in_lane(lane, column, n, lanes);
                 }
                 *slot = sums;
@@ -203,22 +213,24 @@ impl<S: Token, T: RowReal> Statistics<S, T> {
     }
 }
 
-/// Add the exponentials of a column of a tile to the sums of the others and to the number of ties.
+/// The exponentials of a column of a tile, put in its place if they are to be `KEEP`t; ties are counted.
 #[inline(always)]
-fn add_column<S: Token, T: RowReal, const KEEP: bool, const FORM: u8>(
+fn of_column<S: Token, T: RowReal, const KEEP: bool, const APART: bool, const FORM: u8>(
     tile: &Tile<T>,
     column: usize,
     exponentials: &Exponentials<S, T, FORM>,
-    (sums, ties): (&mut T::ExponentialSums<S>, &mut T::Vector<S>),
-) {
+    ties: &mut T::Vector<S>,
+) -> Exponential<S, T> {
     let simd = ties.token();
-    let e = exponentials.of(tile.get(simd, column));
-    let one = T::Vector::<S>::lit(simd, 1.0);
-    *ties += e.tie.select(one, T::Vector::<S>::lit(simd, 0.0));
-    sums.add(e.summed, e.head, e.tail);
+    let e = exponentials.of::<APART>(tile.get(simd, column));
+    if APART || FORM != DIRECT {
+        let one = T::Vector::<S>::lit(simd, 1.0);
+        *ties += e.tie.select(one, T::Vector::<S>::lit(simd, 0.0));
+    }
     if KEEP {
         tile.set(column, e.rounded);
     }
+    e
 }
 
 /// What makes probabilities, times a factor for each row, of scaled exponentials: a
@@ -307,7 +319,7 @@ pub(super) fn softmax<S: Token, T: RowReal>(
             let (tiles, count) = read_tiles(simd, x, (first, n), columns, scratch);
             let mut statistics = [Statistics::<S, T>::none(simd); TILES];
             for (statistics, tile) in statistics.iter_mut().zip(&tiles[..count]) {
-                *statistics = Statistics::new::<true>(simd, tile);
+                *statistics = Statistics::new::<true, false>(simd, tile);
             }
             for (statistics, tile) in statistics.iter().zip(&tiles[..count]) {
                 let bad = statistics.without_probabilities(simd);
@@ -333,17 +345,18 @@ fn softmax_by_rows<S: Token, T: RowReal>(
 ) {
     RowGroup::for_each(
         simd,
-        x,
+        (x, true),
         rows,
         columns,
         scratch,
         #[inline(always)]
-        |group, scratch| {
+        |group, scratch, sums| {
             let (target, next) = group.target(out, &mut scratch.result);
             let place = (target.pointer.cast_const(), target.pointer);
             // SAFETY: the target is for the results of the group: `x` itself, or apart from it.
             unsafe {
-                let statistics = group.statistics(simd, Some(target.pointer), next);
+                let statistics =
+                    group.statistics::<S, false>(simd, sums, Some(target.pointer), next);
                 let bad = statistics.without_probabilities(simd).to_bitmask();
                 let factors = Factors::new(simd, &statistics, None);
                 for i in 0..group.rows {
@@ -389,7 +402,7 @@ pub(crate) fn statistics_of_rows<S: Token, T: RowReal>(
                     |first, n| {
                         let (tiles, count) = read_tiles(simd, x, (first, n), columns, scratch);
                         for tile in &tiles[..count] {
-                            let statistics = Statistics::<S, T>::new::<false>(simd, tile);
+                            let statistics = Statistics::<S, T>::new::<false, true>(simd, tile);
                             statistics.write(simd, tile.first_row - first_row, batch);
                         }
                     },
@@ -397,15 +410,16 @@ pub(crate) fn statistics_of_rows<S: Token, T: RowReal>(
             } else if together(n, columns) {
                 RowGroup::for_each(
                     simd,
-                    x,
+                    (x, false),
                     first_row..first_row + n,
                     columns,
                     scratch,
                     #[inline(always)]
-                    |group, _| {
+                    |group, _, sums| {
                         // SAFETY: nothing is written.
-                        let statistics =
-                            unsafe { group.statistics::<S>(simd, None, Ahead::of(group.elements)) };
+                        let statistics = unsafe {
+                            group.statistics::<S, true>(simd, sums, None, Ahead::of(group.elements))
+                        };
                         statistics.write(simd, group.first_row - first_row, batch);
                     },
                 );

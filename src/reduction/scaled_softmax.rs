@@ -50,7 +50,7 @@ pub(crate) fn scaled_softmax<S: Token, T: RowReal>(
                 let count = lanes.min(n - begin);
                 let place = (first_row + begin, count);
                 let tile = read_tile(simd, x, place, columns, scratch);
-                let statistics = Statistics::<S, T>::new::<true>(simd, &tile);
+                let statistics = Statistics::<S, T>::new::<true, true>(simd, &tile);
                 statistics.write(simd, begin, all);
                 let own = Factors::new(simd, &statistics, Some(&factors[begin..begin + lanes]));
                 let mut results = [T::default(); TOGETHER];
@@ -100,18 +100,19 @@ fn scaled_by_rows<S: Token, T: RowReal>(
     let first_row = rows.start;
     RowGroup::for_each(
         simd,
-        x,
+        (x, true),
         rows,
         columns,
         scratch,
         #[inline(always)]
-        |group, scratch| {
+        |group, scratch, sums| {
             let begin = group.first_row - first_row;
             let (target, next) = group.target(out, &mut scratch.result);
             let place = (target.pointer.cast_const(), target.pointer);
             // SAFETY: the target is for the results of the group: `x` itself, or apart from it.
             unsafe {
-                let statistics = group.statistics(simd, Some(target.pointer), next);
+                let statistics =
+                    group.statistics::<S, true>(simd, sums, Some(target.pointer), next);
                 statistics.write(simd, begin, all);
                 let bad = statistics.without_probabilities(simd).to_bitmask();
                 let own = Factors::new(simd, &statistics, Some(&factors[begin..]));

@@ -22,7 +22,7 @@ pub use super::softmax_backward::{
 };
 use crate::driver::kernel::canonical_nan;
 use crate::driver::operand::{Operand, OperandMut};
-use crate::driver::rows::{Row, Target, for_each_row_range, for_each_vector};
+use crate::driver::rows::{Row, Target, for_each_row_range, map_vectors};
 use crate::lanes::{Lanes, Token};
 use crate::level::{Level, OnLevel};
 use crate::math::twofold::two_sum;
@@ -165,7 +165,7 @@ pub(super) fn scaled_softmax<S: Token, T: RowReal>(
     scratch: &mut Scratch<T>,
 ) {
     let exponentials =
-        RowExponentials::new(simd, x, row, InverseTemperature::ONE, Some(out), scratch);
+        RowExponentials::new::<S, false>(simd, x, row, InverseTemperature::ONE, Some(out), scratch);
     if !exponentials.statistics.has_probabilities() {
         fill(simd, out, &mut scratch.result, row, f64::NAN);
         return;
@@ -181,14 +181,13 @@ pub(super) fn scaled_softmax<S: Token, T: RowReal>(
             // SAFETY: `n` elements can be read and written; the exponentials are in the target itself or
             // in a buffer of their own.
             unsafe {
-                for_each_vector(
+                map_vectors(
                     simd,
                     [exponentials],
-                    Some(target.pointer),
+                    target.pointer,
                     n,
-                    T::default(),
                     #[inline(always)]
-                    |[e], _| {
+                    |[e]| {
                         let y = multiplier.apply(e);
                         if factor.is_some() {
                             canonical_nan(simd, y)

@@ -181,8 +181,14 @@ impl RowFunction for LogSoftmaxBackward<'_> {
             }
             let (sum, _) = sums.total();
             // Never kept in `out`, which may be `dy`.
-            let exponentials =
-                RowExponentials::new(simd, self.x, row, InverseTemperature::ONE, None, scratch);
+            let exponentials = RowExponentials::new::<S, false>(
+                simd,
+                self.x,
+                row,
+                InverseTemperature::ONE,
+                None,
+                scratch,
+            );
             if !exponentials.statistics.has_probabilities() {
                 fill(simd, self.out, &mut scratch.result, row, f64::NAN);
                 continue;

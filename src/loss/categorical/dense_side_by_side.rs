@@ -265,7 +265,7 @@ impl<S: Token> Pass<'_, S> {
             || {
                 for begin in (0..n).step_by(T::Vector::<S>::LEN) {
                     let (tile, labels) = self.tiles(worker, (first + begin, n - begin));
-                    let statistics = Statistics::<S, T>::new::<false>(simd, &tile);
+                    let statistics = Statistics::<S, T>::new::<false, true>(simd, &tile);
                     let infinity = T::Vector::<S>::lit(simd, f64::INFINITY);
                     if statistics.maximum.simd_eq(infinity).any_true() {
                         return false;
@@ -351,7 +351,7 @@ fn differentiate<S: Token, T: RowReal>(
     labels: &LabelTile<T>,
     (shares, factors): (&[f64], &[f64]),
 ) {
-    let statistics = Statistics::<S, T>::new::<true>(simd, tile);
+    let statistics = Statistics::<S, T>::new::<true, true>(simd, tile);
     let (one, zero) = (f64x8::splat(simd, 1.0), f64x8::splat(simd, 0.0));
     let undo = f64x8::splat(simd, unscale(T::Vector::<S>::PRECISION));
     let peak = T::widen(simd, statistics.peak);
