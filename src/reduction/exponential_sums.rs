@@ -109,9 +109,9 @@ const SCALE: f64 = f64::from_bits((1023 - 896) << 52);
 const UNSCALE: f64 = f64::from_bits((1023 + 896) << 52);
 
 impl<S: Token> SingleExponentialSums<S> {
-    /// Add those that are `summed`.
+    /// Add those that are `summed`, and put 0 in place of the others.
     #[inline(always)]
-    fn add_powers(&mut self, summed: Mask<S, f32>, power: f32x16<S>) {
+    fn add_powers(&mut self, summed: Mask<S, f32>, power: f32x16<S>) -> f32x16<S> {
         let simd = power.token();
         let power = summed.select(power, f32x16::splat(simd, 0.0));
         let [first, second] = if S::WIDENS_IN_PLACE {
@@ -127,6 +127,7 @@ impl<S: Token> SingleExponentialSums<S> {
         };
         self.sums[0] += first;
         self.sums[1] += second;
+        power
     }
 
     /// The sums of lanes 0 to 7 and 8 to 15.
@@ -164,16 +165,21 @@ impl<S: Token> ExponentialSums<S, f32> for SingleExponentialSums<S> {
 
     #[inline(always)]
     fn add(&mut self, summed: Mask<S, f32>, (power, growth): (f32x16<S>, f32x16<S>)) {
-        self.add_powers(summed, power);
-        let sum = Lanes::fma(power, growth, self.growths);
-        self.growths = summed.select(sum, self.growths);
+        let power = self.add_powers(summed, power);
+        self.growths = if S::WIDENS_IN_PLACE {
+            // One instruction, under the mask.
+            summed.select(Lanes::fma(power, growth, self.growths), self.growths)
+        } else {
+            let growth = summed.select(growth, f32x16::splat(power.token(), 0.0));
+            Lanes::fma(power, growth, self.growths)
+        };
     }
 
     #[inline(always)]
     fn add_in_order(&mut self, summed: Mask<S, f32>, (power, growth): (f32x16<S>, f32x16<S>)) {
-        self.add_powers(summed, power);
-        let sum = self.growths + power * growth;
-        self.growths = summed.select(sum, self.growths);
+        let power = self.add_powers(summed, power);
+        let growth = summed.select(growth, f32x16::splat(power.token(), 0.0));
+        self.growths += power * growth;
     }
 
     #[inline(always)]
