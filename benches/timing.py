@@ -3,7 +3,8 @@
 With several threads a contender's idle ones spin for a while, in case that more work comes: on the cores
 that the next contender needs. So each turn begins with a rest, longer than the 40 ms that onnxruntime's
 threads spin, the longest of all, and with calls that are not timed: on a virtual machine a core that
-slept takes up to a millisecond to come back, and longer to its full speed.
+slept takes up to a millisecond to come back, and longer to its full speed. And what a call touches has to
+come back to the caches that the turns before have filled: every contender gets as many calls for that.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from time import perf_counter, process_time, sleep
 
 # A contender this many times slower than the fastest is out of the race after one round.
 HOPELESS = 6.0
-# Seconds between turns, and of calls before those that are timed.
+# Seconds between turns; seconds and number of calls before those that are timed; and of these as many, at least.
 REST = 0.05
 WARM_UP = 0.003
+CALLS = 4
 
 
 # "cpu" counts the time of all of the process's threads: for one thread on a machine that others use too.
@@ -28,7 +30,8 @@ def seconds_per_call(call: Callable[[], object], repeats: int, clock: str, rest:
     sleep(rest)
     warm = perf_counter() + (WARM_UP if rest else 0)
     while True:
-        call()
+        for _ in range(CALLS):
+            call()
         if perf_counter() > warm:
             break
     now = CLOCKS[clock]
@@ -46,12 +49,12 @@ def race(
     rest: float = REST,
     hopeless: float = HOPELESS,
 ) -> dict[str, list[float]]:
-    """Seconds of a call in each round. A round is at least one call and about `round_seconds` long."""
+    """Seconds of a call in each round. A round is about `round_seconds` long."""
     repeats = {}
     for name, call in contenders.items():
         call()
         seconds = min(seconds_per_call(call, 1, clock, rest), seconds_per_call(call, 1, clock, rest))
-        repeats[name] = max(1, round(round_seconds / max(seconds, 1e-7)))
+        repeats[name] = max(CALLS, round(round_seconds / max(seconds, 1e-7)))
     times: dict[str, list[float]] = {name: [] for name in contenders}
     racing = list(contenders)
     gc.disable()
