@@ -178,20 +178,17 @@ pub(crate) unsafe fn add_blocks<S: Token, T: RowReal, const APART: bool>(
 ) {
     // SAFETY: passed on.
     unsafe {
-        match target {
-            Some(target) => {
-                add_blocks_and::<S, T, true, APART>(simd, rows, blocks, asked, n, target);
-            }
-            None => {
-                let target = std::ptr::null_mut();
-                add_blocks_and::<S, T, false, true>(simd, rows, blocks, asked, n, target);
-            }
+        if let Some(target) = target {
+            add_blocks_and::<S, T, true, APART>(simd, rows, blocks, asked, n, target);
+        } else {
+            let target = std::ptr::null_mut();
+            add_blocks_and::<S, T, false, true>(simd, rows, blocks, asked, n, target);
         }
     }
 }
 
-/// See [`add_blocks`]. Compiled once for each level, type and whether to `KEEP` the exponentials,
-/// and called by all row functions: it is most of their code.
+/// See [`add_blocks`]. Compiled once for each level, type, whether to `KEEP` the exponentials and whether
+/// the maximum's are `APART`, and called by all row functions: it is most of their code.
 ///
 /// # Safety
 /// As there; `target` is of no account unless they are kept.
