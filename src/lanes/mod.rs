@@ -19,7 +19,7 @@ mod memory;
 mod token;
 pub(crate) mod transpose;
 
-pub use memory::{LINE, Line, fence_streamed, prefetch};
+pub use memory::{LINE, Line, fence_streamed, prefetch, prefetch_early};
 pub use token::Token;
 
 use fearless_simd::prelude::*;

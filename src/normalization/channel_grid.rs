@@ -5,7 +5,7 @@ use super::channel_sums::terms_at;
 use super::channel_terms::{Mean, Terms};
 use super::lane_sums::Sum;
 use super::sixteen::{LANES, Sixteen};
-use crate::lanes::{Token, prefetch};
+use crate::lanes::{Token, prefetch_early};
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
@@ -77,9 +77,9 @@ impl<T: Sixteen> Grid<T> {
             for sample in (lane..self.count).step_by(LANES) {
                 for (half, mean) in mean.into_iter().enumerate() {
                     let at = sample * self.stride + half * LANES;
-                    prefetch(self.from.0.wrapping_add(at + AHEAD));
+                    prefetch_early(self.from.0.wrapping_add(at + AHEAD));
                     if Of::GRADIENT {
-                        prefetch(self.from.1.wrapping_add(at + AHEAD));
+                        prefetch_early(self.from.1.wrapping_add(at + AHEAD));
                     }
                     // SAFETY: promised by the caller.
                     let terms =

@@ -1,12 +1,12 @@
 //! Sixteen short rows at a time, one to a lane.
 //!
 //! A row of ten is mostly what is done once a row: sums of lanes, two divisions and a root. Here sixteen
-//! rows share them, for the price of transpositions, an element loaded and stored at a time. Of `f32` and
-//! narrower types only.
+//! rows share them, for the price of transpositions: four columns at a time, of less than sixteen rows an element. Of
+//! `f32` and narrower types only.
 
 use super::row::Parameters;
 use super::row_gradient::Gradients;
-use super::sixteen::{LANES, Pair, Sixteen, zip};
+use super::sixteen::{COLUMNS, LANES, Pair, Sixteen, zip};
 use crate::driver::kernel::canonical_nan;
 use crate::lanes::{Lanes, Token};
 use fearless_simd::f64x8;
@@ -55,18 +55,46 @@ impl ShortScratch {
     }
 }
 
+/// Call `f` with the first of each four columns; the last four end with the row.
+#[inline(always)]
+fn for_each_four(columns: usize, mut f: impl FnMut(usize)) {
+    let mut first = 0;
+    loop {
+        f(first);
+        if first + COLUMNS >= columns {
+            break;
+        }
+        first = (first + COLUMNS).min(columns - COLUMNS);
+    }
+}
+
 /// Read `rows` rows of `columns` elements; the last one again for those that lack, times `filler`.
 ///
 /// # Safety
 /// They are readable.
 #[inline(always)]
-unsafe fn read<T: Sixteen>(
+unsafe fn read<S: Token, T: Sixteen>(
+    simd: S,
     source: *const T,
     rows: usize,
     columns: usize,
     filler: f64,
     to: &mut [[f64; LANES]; SHORT],
 ) {
+    if rows == LANES && columns >= COLUMNS {
+        for_each_four(
+            columns,
+            #[inline(always)]
+            |first| {
+                // SAFETY: promised by the caller.
+                let columns = unsafe { T::load_columns(simd, source.add(first), columns) };
+                for (column, lanes) in columns.into_iter().zip(&mut to[first..]) {
+                    store(column, lanes);
+                }
+            },
+        );
+        return;
+    }
     for (column, lanes) in to[..columns].iter_mut().enumerate() {
         for (row, lane) in lanes[..rows].iter_mut().enumerate() {
             // SAFETY: promised by the caller.
@@ -80,12 +108,28 @@ unsafe fn read<T: Sixteen>(
 /// # Safety
 /// `rows` rows of `columns` elements are writable, and no references to them live.
 #[inline(always)]
-unsafe fn write<O: Sixteen>(
+unsafe fn write<S: Token, O: Sixteen>(
+    simd: S,
     from: &[[f64; LANES]; SHORT],
     rows: usize,
     columns: usize,
     target: *mut O,
 ) {
+    if rows == LANES && columns >= COLUMNS {
+        for_each_four(
+            columns,
+            #[inline(always)]
+            |first| {
+                let columns_of = [0, 1, 2, 3].map(
+                    #[inline(always)]
+                    |k| load(simd, &from[first + k]),
+                );
+                // SAFETY: promised by the caller.
+                unsafe { O::store_columns(columns_of, target.add(first), columns) };
+            },
+        );
+        return;
+    }
     for (column, lanes) in from[..columns].iter().enumerate() {
         for (row, lane) in lanes[..rows].iter().enumerate() {
             // SAFETY: promised by the caller.
@@ -159,7 +203,7 @@ pub(super) unsafe fn rows_normalised<S: Token, T: Sixteen, O: Sixteen>(
     for first in (0..rows).step_by(LANES) {
         let (rows, start) = (LANES.min(rows - first), first * columns);
         // SAFETY: promised by the caller.
-        unsafe { read(x.add(start), rows, columns, 1.0, &mut scratch.x) };
+        unsafe { read(simd, x.add(start), rows, columns, 1.0, &mut scratch.x) };
         let tile = &mut scratch.x[..columns];
         normalise(simd, parameters, tile);
         for (c, column) in tile.iter_mut().enumerate() {
@@ -171,7 +215,7 @@ pub(super) unsafe fn rows_normalised<S: Token, T: Sixteen, O: Sixteen>(
             store(y, column);
         }
         // SAFETY: promised by the caller.
-        unsafe { write(&scratch.x, rows, columns, out.add(start)) };
+        unsafe { write(simd, &scratch.x, rows, columns, out.add(start)) };
     }
 }
 
@@ -194,8 +238,8 @@ pub(super) unsafe fn rows_gradient<S: Token, T: Sixteen, O: Sixteen>(
         let (rows, start) = (LANES.min(rows - first), first * columns);
         // SAFETY: promised by the caller. What fills up has no weight.
         unsafe {
-            read(x.add(start), rows, columns, 1.0, &mut scratch.x);
-            read(dy.add(start), rows, columns, 0.0, &mut scratch.dy);
+            read(simd, x.add(start), rows, columns, 1.0, &mut scratch.x);
+            read(simd, dy.add(start), rows, columns, 0.0, &mut scratch.dy);
         }
         let (y, dy) = (&mut scratch.x[..columns], &mut scratch.dy[..columns]);
         let scale = normalise(simd, parameters, y);
@@ -241,6 +285,6 @@ pub(super) unsafe fn rows_gradient<S: Token, T: Sixteen, O: Sixteen>(
             store([dx(0), dx(1)], y);
         }
         // SAFETY: promised by the caller.
-        unsafe { write(&scratch.x, rows, columns, out.add(start)) };
+        unsafe { write(simd, &scratch.x, rows, columns, out.add(start)) };
     }
 }

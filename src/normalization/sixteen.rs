@@ -9,10 +9,13 @@ use crate::driver::operand::{Operand, OperandMut};
 use crate::dtype::Real;
 use crate::lanes::{Lanes, Line, Token};
 use fearless_simd::prelude::*;
-use fearless_simd::{f32x16, f64x8, mask64x8};
+use fearless_simd::{f32x4, f32x16, f64x8, mask64x8};
 
 /// Elements at a time.
 pub(super) const LANES: usize = 16;
+
+/// Columns of rows that are read and written together.
+pub(super) const COLUMNS: usize = 4;
 
 /// Sixteen numbers.
 pub(super) type Pair<S> = [f64x8<S>; 2];
@@ -55,6 +58,44 @@ pub(super) trait Sixteen: Real {
     /// # Safety
     /// There are as many lines as they fill, writable, and no references to them live.
     unsafe fn stream<S: Token>(values: Pair<S>, target: *mut Line);
+
+    /// The first four elements of sixteen rows a step apart, column by column.
+    ///
+    /// # Safety
+    /// They are readable.
+    #[inline(always)]
+    unsafe fn load_columns<S: Token>(
+        simd: S,
+        source: *const Self,
+        step: usize,
+    ) -> [Pair<S>; COLUMNS] {
+        let mut columns = [[0.0; LANES]; COLUMNS];
+        for (column, lanes) in columns.iter_mut().enumerate() {
+            for (row, lane) in lanes.iter_mut().enumerate() {
+                // SAFETY: promised by the caller.
+                *lane = unsafe { *source.add(row * step + column) }.into();
+            }
+        }
+        // SAFETY: sixteen elements each.
+        columns.map(|lanes| unsafe { f64::load(simd, lanes.as_ptr()) })
+    }
+
+    /// Write the first four elements of sixteen rows a step apart, each rounded once.
+    ///
+    /// # Safety
+    /// They are writable, and no references to them live.
+    #[inline(always)]
+    unsafe fn store_columns<S: Token>(values: [Pair<S>; COLUMNS], target: *mut Self, step: usize) {
+        for (column, values) in values.into_iter().enumerate() {
+            let mut lanes = [0.0; LANES];
+            // SAFETY: sixteen elements.
+            unsafe { f64::store(values, lanes.as_mut_ptr()) };
+            for (row, lane) in lanes.into_iter().enumerate() {
+                // SAFETY: promised by the caller.
+                unsafe { *target.add(row * step + column) = Self::nearest(lane) };
+            }
+        }
+    }
 
     /// The first `n` elements at `source`, then zeros.
     ///
@@ -150,6 +191,50 @@ impl Sixteen for f32 {
         // SAFETY: as above.
         low.narrow(high)
             .store_array(unsafe { &mut *target.cast::<[f32; LANES]>() });
+    }
+
+    // Block `k` of vector `j` is of row `4 k + j`, so that blocks are transposed by themselves.
+    #[inline(always)]
+    unsafe fn load_columns<S: Token>(
+        simd: S,
+        source: *const f32,
+        step: usize,
+    ) -> [Pair<S>; COLUMNS] {
+        let mut vectors = [f32x16::splat(simd, 0.0); COLUMNS];
+        for (j, vector) in vectors.iter_mut().enumerate() {
+            let mut blocks = [f32x4::splat(simd, 0.0); 4];
+            for (k, block) in blocks.iter_mut().enumerate() {
+                // SAFETY: promised by the caller; an array has its elements' alignment.
+                let four = unsafe { &*source.add((4 * k + j) * step).cast() };
+                *block = f32x4::load_array_ref(simd, four);
+            }
+            let [a, b, c, d] = blocks;
+            *vector = a.combine(b).combine(c.combine(d));
+        }
+        simd.transpose_blocks(vectors).map(
+            #[inline(always)]
+            |column| {
+                let (low, high) = column.widen();
+                [low, high]
+            },
+        )
+    }
+
+    #[inline(always)]
+    unsafe fn store_columns<S: Token>(values: [Pair<S>; COLUMNS], target: *mut f32, step: usize) {
+        let simd = values[0][0].token();
+        let vectors = values.map(
+            #[inline(always)]
+            |[low, high]| low.narrow(high),
+        );
+        for (i, vector) in simd.transpose_blocks(vectors).into_iter().enumerate() {
+            let (low, high) = vector.split();
+            let ((a, b), (c, d)) = (low.split(), high.split());
+            for (k, block) in [a, b, c, d].into_iter().enumerate() {
+                // SAFETY: promised by the caller; an array has its elements' alignment.
+                block.store_array(unsafe { &mut *target.add((4 * k + i) * step).cast() });
+            }
+        }
     }
 
     #[inline(always)]

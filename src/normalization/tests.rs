@@ -50,7 +50,7 @@ fn layout([rows, columns]: [usize; 2], transposed: bool) -> ([usize; 2], [isize;
     }
 }
 
-const SHAPES: [[usize; 2]; 7] = [
+const SHAPES: [[usize; 2]; 10] = [
     [2, 1],
     [9, 5],
     [64, 130],
@@ -58,6 +58,10 @@ const SHAPES: [[usize; 2]; 7] = [
     [2500, 17],
     [1100, 260],
     [70, 600],
+    // Whole groups of short rows and a rest; runs of parts of the channels, the last one shorter.
+    [50, 10],
+    [33, 4],
+    [3, 20_500],
 ];
 
 #[test]
