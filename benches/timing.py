@@ -14,7 +14,7 @@ from collections.abc import Callable
 from time import perf_counter, process_time, sleep
 
 # A contender this many times slower than the fastest is out of the race after one round.
-HOPELESS = 6.0
+HOPELESS = 4.0
 # Seconds between turns; seconds and number of calls before those that are timed; and of these as many, at least.
 REST = 0.05
 WARM_UP = 0.003
