@@ -124,7 +124,7 @@ impl<S: Token> Pass<'_, S> {
                                 let of_row = std::slice::from_mut(&mut exponentials);
                                 // SAFETY: of each there are `n` elements.
                                 let usual = unsafe {
-                                    add_blocks(simd, of_row, (z, asked), n, None);
+                                    add_blocks::<S, T, true>(simd, of_row, z, &asked, n, None);
                                     sums.add((y, z), n, 0)
                                 };
                                 if !usual {
