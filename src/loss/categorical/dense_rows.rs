@@ -11,7 +11,7 @@
 //! has two additions of 4 cycles, one after the other: a label costs 0.17 ns beside 0.43 of its exponential, whether by fused
 //! or by separate additions. Only sums of more lanes, and so other bits, would take less.
 
-use super::labels::{LANES, LaneSum};
+use super::labels::{LANES, LabelSums, LaneSum};
 use super::pass::{Pass, Summed, Worker};
 use super::pending::{PlainSums, Values};
 use crate::driver::layout::Ahead;
@@ -34,7 +34,7 @@ const SHORT: usize = 512;
 const ROWS: usize = 8;
 
 /// Whether elements are as good as `T`s.
-fn holds<T: Real>(operand: &Operand<'_>) -> bool {
+pub(super) fn holds<T: Real>(operand: &Operand<'_>) -> bool {
     let dtype = operand.dtype();
     dtype == T::DTYPE || dtype.size() < size_of::<T>()
 }
@@ -68,6 +68,60 @@ impl<S: Token> Pass<'_, S> {
         let options = (&self.settings, self.classes);
         PlainSums::losses::<S, T>(simd, options, &statistics, (&sums, None), n, &mut values);
         Some(values)
+    }
+
+    /// What `labels::sum_row` gives of a row of logits, if nothing is unusual and no more is asked than of a plain loss.
+    pub(super) fn sum_labels<T: Summed>(
+        &self,
+        worker: &mut Worker<T>,
+        row: Row,
+    ) -> Option<LabelSums> {
+        let (settings, batch) = (&self.settings, self.batch);
+        let plain = !settings.sparse
+            && settings.from_logits
+            && settings.label_smoothing == 0.0
+            && settings.class_weight.is_none();
+        if !(plain && holds::<T>(&batch.y_pred) && holds::<T>(&batch.y_true)) {
+            return None;
+        }
+        if T::HALVES == 1 {
+            self.sum_row::<T, true>(worker, row)
+        } else {
+            self.sum_row::<T, false>(worker, row)
+        }
+    }
+
+    #[inline(never)]
+    fn sum_row<T: Summed, const COMPENSATE: bool>(
+        &self,
+        worker: &mut Worker<T>,
+        row: Row,
+    ) -> Option<LabelSums> {
+        let simd = self.simd;
+        let (y_true, y_pred) = (&self.batch.y_true, &self.batch.y_pred);
+        let (of_labels, of_logits) = (&mut worker.labels.0.x, &mut worker.scratch.x);
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let mut sums = Sums::<S, COMPENSATE>::zero(simd);
+                for (first, n) in row.blocks() {
+                    let y = read_block(simd, y_true, row.start + first, n, of_labels);
+                    let z = read_block(simd, y_pred, row.start + first, n, of_logits);
+                    // SAFETY: of each there are `n` elements.
+                    if !unsafe { sums.add((y, z), n, n) } {
+                        return None;
+                    }
+                }
+                let (labels, products) = (sums.labels.total(), sums.products.total());
+                // Then no class with a label has an infinite logit.
+                products.high.is_finite().then_some(LabelSums {
+                    labels,
+                    products,
+                    besides_infinity: labels.high != 0.0,
+                    ..LabelSums::default()
+                })
+            },
+        )
     }
 
     /// Make the statistics of logits and the sums of labels and of their products with logits; false for something unusual.
@@ -147,6 +201,21 @@ impl<S: Token> Pass<'_, S> {
                 !statistics.maximum[..n].contains(&f64::INFINITY)
             },
         )
+    }
+}
+
+impl<S: Token> Pass<'_, S> {
+    /// Whether a row of logits has labels that are as good as `T`s and all from 0 to 1.
+    pub(super) fn has_plain_labels<T: RowReal>(&self, row: Row, buffer: &mut Vec<T>) -> bool {
+        let (simd, y_true) = (self.simd, &self.batch.y_true);
+        let plain = !self.settings.sparse && self.settings.from_logits;
+        plain
+            && holds::<T>(y_true)
+            && row.blocks().all(|(first, n)| {
+                let labels = read_block(simd, y_true, row.start + first, n, buffer);
+                // SAFETY: there are `n` labels.
+                unsafe { are_labels(simd, labels, n) }
+            })
     }
 }
 
@@ -318,7 +387,6 @@ fn is_signed<S: Token, V: Lanes<S>>(simd: S, x: V) -> bool {
 ///
 /// # Safety
 /// They can be read.
-#[cold]
 #[inline(never)]
 unsafe fn are_labels<S: Token, T: RowReal>(simd: S, labels: *const T, n: usize) -> bool {
     simd.vectorize(

@@ -142,7 +142,7 @@ impl<S: Token, const COMPENSATE: bool> LaneSum<S, COMPENSATE> {
     }
 
     #[inline(always)]
-    fn total(self) -> Twofold {
+    pub(super) fn total(self) -> Twofold {
         let (sums, errors): ([f64; 8], [f64; 8]) = (self.sum.into(), self.error.into());
         let mut parts: [Twofold; 8] = std::array::from_fn(|i| Twofold::new(sums[i], errors[i]));
         for half in [4, 2, 1] {

@@ -1,6 +1,7 @@
 //! A row of logits: its loss, gradient and Hessian.
 
 use super::Settings;
+use super::dense_rows::holds;
 use super::labels::LabelBuffers;
 use crate::driver::kernel::canonical_nan;
 use crate::driver::operand::OperandMut;
@@ -107,6 +108,9 @@ pub(super) fn differentiate<S: Token, T: RowReal>(
             {
                 slope.of_class(simd, target, scratch);
             }
+            Label::Dense if derivatives.hessian.is_none() && holds::<T>(&batch.y_true) => {
+                slope.of_dense(simd, scratch);
+            }
             _ => slope.of_any(simd, scratch, buffers),
         },
     );
@@ -161,6 +165,70 @@ impl<T: RowReal> Slope<'_, T> {
         } else {
             e * multiplier.probability * self.share - y
         }
+    }
+
+    /// Of dense labels that are as good as `T`s: the general form, to the bit, without `f64` in memory.
+    #[inline(always)]
+    fn of_dense<S: Token>(&self, simd: S, scratch: &mut Scratch<T>) {
+        let splat = |value| f64x8::splat(simd, value);
+        let (out, factor) = (self.derivatives.gradient, splat(self.derivatives.factor));
+        let keep = splat(self.settings.keep());
+        let uniform = splat(self.settings.label_smoothing / self.row.columns as f64);
+        let (others, inverse) = (splat(self.others), splat(self.inverse));
+        let share = splat(self.share);
+        let peak = self.exponentials.statistics.peak;
+        self.exponentials.for_each_block(
+            simd,
+            &self.batch.y_pred,
+            None,
+            scratch,
+            #[inline(always)]
+            |scratch, first, n, exponentials, multiplier| {
+                let start = self.row.start + first;
+                let labels = read_block(simd, &self.batch.y_true, start, n, &mut scratch.dy);
+                let place = Target::new(out, start, n, &mut scratch.result);
+                let probability = splat(multiplier.probability);
+                // No exponential of a block that does not reach the maximum is this large.
+                let maximum = T::Vector::<S>::splat(
+                    simd,
+                    if multiplier.at_maximum {
+                        peak
+                    } else {
+                        T::nearest(f64::INFINITY)
+                    },
+                );
+                // SAFETY: `n` elements can be read and written; the exponentials are in the target
+                // itself or in a buffer of their own.
+                unsafe {
+                    for_each_vector::<S, T, 2>(
+                        simd,
+                        [exponentials, labels],
+                        Some(place.pointer),
+                        n,
+                        T::default(),
+                        #[inline(always)]
+                        |[e, y], _| {
+                            // Few are.
+                            let is_maximum = e.simd_eq(maximum).any_true();
+                            let (e, y) = (T::widen(simd, e), T::widen(simd, y));
+                            let largest = T::widen(simd, maximum)[0];
+                            let mut slope = [factor; 2];
+                            for half in 0..T::HALVES {
+                                let (e, y) = (e[half], Lanes::fma(y[half], keep, uniform));
+                                let mut of_half = Lanes::fma(e * probability, share, -y);
+                                if is_maximum {
+                                    let at_maximum = ((share - y) - y * others) * inverse;
+                                    of_half = e.simd_eq(largest).select(at_maximum, of_half);
+                                }
+                                slope[half] = of_half * factor;
+                            }
+                            canonical_nan(simd, T::narrow(slope))
+                        },
+                    );
+                    place.finish(simd, out, start, n);
+                }
+            },
+        );
     }
 
     /// The general form, in `f64` lanes for all types.

@@ -341,8 +341,11 @@ impl<S: Token> Pass<'_, S> {
             let scans = !settings.sparse || !settings.from_logits || settings.label_smoothing > 0.0;
             let mut sums = LabelSums::default();
             if scans {
-                sums = sum_row(self.simd, settings, self.batch, row, &mut worker.buffers)
-                    .map_err(at(sample))?;
+                sums = match self.sum_labels(worker, row) {
+                    Some(sums) => sums,
+                    None => sum_row(self.simd, settings, self.batch, row, &mut worker.buffers)
+                        .map_err(at(sample))?,
+                };
             }
             let weight = self
                 .weigh(worker, offset + i, sample, class, sums.weight)

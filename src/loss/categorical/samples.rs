@@ -36,8 +36,16 @@ impl<S: Token> Pass<'_, S> {
                     continue;
                 };
                 let mut sums = LabelSums::default();
-                if of_rows {
-                    let row = Row::of(sample, self.classes);
+                let row = Row::of(sample, self.classes);
+                let is_plain = |worker: &mut Worker<f32>| {
+                    settings.class_weight.is_none()
+                        && if self.batch.double {
+                            self.has_plain_labels::<f64>(row, &mut worker.buffers.y_true)
+                        } else {
+                            self.has_plain_labels::<f32>(row, &mut worker.labels.0.x)
+                        }
+                };
+                if of_rows && !is_plain(worker) {
                     sums = sum_row(self.simd, settings, self.batch, row, &mut worker.buffers)
                         .map_err(at(sample))?;
                 }

@@ -36,17 +36,25 @@ fn labels_of_the_logits_type_give_the_bits_of_others_and_of_the_gradient() {
         let mut base = case::<T>(classes);
         unusual(&mut base);
         let same: Vec<T> = base.soft.iter().map(|&y| T::nearest(y)).collect();
-        let loss = CategoricalCrossentropy {
-            from_logits: true,
-            ..Default::default()
-        };
-        for level in Level::available() {
+        for (level, label_smoothing) in Level::available()
+            .into_iter()
+            .flat_map(|l| [(l, 0.1), (l, 0.0)])
+        {
+            let loss = CategoricalCrossentropy {
+                from_logits: true,
+                label_smoothing,
+                ..Default::default()
+            };
             let run = |y_true| {
                 let batch = batch(&base, y_true, &base.logits);
                 evaluate::<T>(&loss, level, &batch, Reduction::Mean)
             };
-            let (values, ..) = run(Operand::from_slice(&same));
-            assert!(values == run(Operand::from_slice(&base.soft)).0);
+            let (values, gradient, _) = run(Operand::from_slice(&same));
+            let (others, other_gradient, _) = run(Operand::from_slice(&base.soft));
+            assert!(values == others && gradient == other_gradient, "{classes}");
+            if label_smoothing > 0.0 {
+                continue;
+            }
             for (i, value) in values.iter().enumerate() {
                 let row = i * classes..(i + 1) * classes;
                 let logits = &base.logits[row.clone()];
