@@ -282,8 +282,8 @@ pub(super) struct Operands<'a> {
     pub(super) dy: Option<&'a Operand<'a>>,
 }
 
-/// Bytes of results from which on they are streamed past the caches, where no reader would find them. Of half as many
-/// batches take a third longer so, for what is left of a line at each row of a part.
+/// Bytes of results from which on they are streamed past the caches, where no reader would find them. Parts of batches
+/// never are (`channel_maps.rs`).
 const STREAM_FROM: usize = 1 << 25;
 
 /// Whether results are to be streamed: if they are many, and not in place, where the lines are there already.
