@@ -92,7 +92,7 @@ pub(crate) unsafe fn for_each_vector<S: Token, T: Real, const N: usize>(
 const ALIGN_FROM: usize = 256;
 
 /// Write `f` of each of `n` elements of the sources to `target`. In whichever vector an element is, `f` of it is the
-/// same; so vectors begin where lines of the cache do: two stores of three quarters of a line take as long as five of one.
+/// same; so vectors begin where lines of the cache do: a store to two lines takes as long as two stores.
 ///
 /// # Safety
 /// As for [`for_each_vector`].
