@@ -15,7 +15,7 @@ from time import perf_counter, process_time, sleep
 
 # A contender this many times slower than the fastest is out of the race after one round.
 HOPELESS = 4.0
-# Seconds between turns; seconds and number of calls before those that are timed; and of these as many, at least.
+# Seconds between turns; seconds and calls, at least, before those that are timed, and as many of these.
 REST = 0.05
 WARM_UP = 0.003
 CALLS = 4
@@ -43,7 +43,7 @@ def seconds_per_call(call: Callable[[], object], repeats: int, clock: str, rest:
 
 def race(
     contenders: dict[str, Callable[[], object]],
-    rounds: int = 9,
+    rounds: int = 6,
     round_seconds: float = 0.004,
     clock: str = "wall",
     rest: float = REST,

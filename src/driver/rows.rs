@@ -47,7 +47,8 @@ pub(crate) unsafe fn for_each_vector<S: Token, T: Real, const N: usize>(
     let rest = n % lanes;
     // Read before the vector it overlaps is written, should the target be a source.
     let tail = if n < lanes {
-        sources.map(
+        each_source(
+            sources,
             #[inline(always)]
             |source| {
                 let mut padded = T::Vector::<S>::splat(simd, fill);
@@ -140,11 +141,28 @@ unsafe fn load_all<S: Token, T: Real, const N: usize>(
     sources: [*const T; N],
     at: usize,
 ) -> [T::Vector<S>; N] {
-    sources.map(
+    each_source(
+        sources,
         #[inline(always)]
         // SAFETY: promised by the caller.
         |source| unsafe { load(simd, source.add(at)) },
     )
+}
+
+/// `sources.map(f)`, of which there may be none: see [`map_array`].
+#[inline(always)]
+fn each_source<T, V: Copy, const N: usize>(
+    sources: [*const T; N],
+    f: impl Fn(*const T) -> V,
+) -> [V; N] {
+    if N == 0 {
+        return std::array::from_fn(|_| unreachable!("there is none"));
+    }
+    let mut results = [f(sources[0]); N];
+    for (result, source) in results.iter_mut().zip(sources) {
+        *result = f(source);
+    }
+    results
 }
 
 /// Write a vector at index `at` of the target, if there is one.

@@ -25,6 +25,21 @@ pub use token::Token;
 use fearless_simd::prelude::*;
 use fearless_simd::{f32x16, f64x8};
 
+/// `items.map(f)`, part of its caller always. The standard library's may be left out of line, and is compiled for the
+/// baseline CPU then, with a call for every operation on lanes.
+#[inline(always)]
+pub(crate) fn map_array<T: Copy, U: Copy, const N: usize>(
+    items: [T; N],
+    mut f: impl FnMut(T) -> U,
+) -> [U; N] {
+    const { assert!(N > 0, "nothing to map") };
+    let mut results = [f(items[0]); N];
+    for i in 1..N {
+        results[i] = f(items[i]);
+    }
+    results
+}
+
 /// A vector of 16 `f32` or 8 `f64` lanes on the SIMD level `S`.
 ///
 /// Everything of `SimdFloat` is at hand as well (operators, comparisons, `to_bits`, `copysign`).

@@ -1,6 +1,6 @@
 //! Transposition of as many vectors as they have lanes.
 
-use super::{Lanes, Token};
+use super::{Lanes, Token, map_array};
 use fearless_simd::prelude::*;
 use fearless_simd::{f32x4, f32x16};
 
@@ -55,7 +55,8 @@ pub(super) fn transpose_blocks<S: Token>(v: [f32x16<S>; 4]) -> [f32x16<S>; 4] {
     }
     let mut result = v;
     for (i, slot) in result.iter_mut().enumerate() {
-        let [a, b, c, d] = [0, 1, 2, 3].map(
+        let [a, b, c, d] = map_array(
+            [0, 1, 2, 3],
             #[inline(always)]
             |block: usize| columns[block][i],
         );

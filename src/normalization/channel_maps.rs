@@ -8,7 +8,7 @@ use super::sixteen::{Aligned, LANES, Operands, Pair, Sixteen, is_streamed};
 use crate::driver::operand::OperandMut;
 use crate::driver::rows::{Target, read_block};
 use crate::driver::threads::Interrupted;
-use crate::lanes::{LINE, Token, fence_streamed, prefetch};
+use crate::lanes::{LINE, Token, fence_streamed, map_array, prefetch};
 use crate::level::OnLevel;
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
@@ -129,7 +129,13 @@ impl<const N: usize, T: Sixteen, O: Sixteen, M: Map<N>> OnLevel for MapPiece<'_,
                         position,
                         n,
                         #[inline(always)]
-                        move |_| coefficients.map(|of| [f64x8::splat(simd, of); 2]),
+                        move |_| {
+                            map_array(
+                                coefficients,
+                                #[inline(always)]
+                                |of| [f64x8::splat(simd, of); 2],
+                            )
+                        },
                     );
                     position += n;
                 }
@@ -153,8 +159,14 @@ impl<const N: usize, T: Sixteen, O: Sixteen, M: Map<N>> OnLevel for MapPiece<'_,
                     position + start,
                     SEGMENT.min(elements - start),
                     #[inline(always)]
-                    // SAFETY: a ring has whole vectors.
-                    move |at| rings.map(|ring| unsafe { f64::load(simd, ring.add(at)) }),
+                    move |at| {
+                        map_array(
+                            rings,
+                            #[inline(always)]
+                            // SAFETY: a ring has whole vectors.
+                            |ring| unsafe { f64::load(simd, ring.add(at)) },
+                        )
+                    },
                 );
             }
         }

@@ -11,7 +11,7 @@
 use super::sums::{canonical, is_narrow};
 use crate::driver::floating_point::FloatingPointGuard;
 use crate::driver::operand::{BLOCK, Operand, OperandMut};
-use crate::driver::rows::{for_each_row_range, for_each_vector};
+use crate::driver::rows::{for_each_row_range, map_vectors};
 use crate::driver::threads::Interrupted;
 use crate::lanes::Token;
 use crate::level::{Level, OnLevel};
@@ -213,13 +213,19 @@ impl OnLevel for Scale<'_> {
             simd.vectorize(
                 #[inline(always)]
                 || {
-                    let product = |[x]: [f32x16<S>; 1], _: Option<_>| {
-                        let (low, high) = x.widen();
-                        (low * factor).narrow(high * factor)
-                    };
                     // SAFETY: n elements each; `out` is exactly `x` or apart from it, and nobody else's.
                     unsafe {
-                        for_each_vector(simd, [x.as_ptr()], Some(out), n, 0.0, product);
+                        map_vectors(
+                            simd,
+                            [x.as_ptr()],
+                            out,
+                            n,
+                            #[inline(always)]
+                            |[x]: [f32x16<S>; 1]| {
+                                let (low, high) = x.widen();
+                                (low * factor).narrow(high * factor)
+                            },
+                        );
                     }
                 },
             );

@@ -6,9 +6,9 @@
 
 use super::row::Parameters;
 use super::row_gradient::Gradients;
-use super::sixteen::{COLUMNS, LANES, Pair, Sixteen, zip};
+use super::sixteen::{COLUMNS, LANES, Pair, Sixteen};
 use crate::driver::kernel::canonical_nan;
-use crate::lanes::{Lanes, Token};
+use crate::lanes::{Lanes, Token, map_array};
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
@@ -120,7 +120,8 @@ unsafe fn write<S: Token, O: Sixteen>(
             columns,
             #[inline(always)]
             |first| {
-                let columns_of = [0, 1, 2, 3].map(
+                let columns_of = map_array(
+                    [0, 1, 2, 3],
                     #[inline(always)]
                     |k| load(simd, &from[first + k]),
                 );
@@ -208,7 +209,8 @@ pub(super) unsafe fn rows_normalised<S: Token, T: Sixteen, O: Sixteen>(
         normalise(simd, parameters, tile);
         for (c, column) in tile.iter_mut().enumerate() {
             let (gamma, beta) = (parameters.gamma.of_column(c), parameters.beta.of_column(c));
-            let y = load(simd, column).map(
+            let y = map_array(
+                load(simd, column),
                 #[inline(always)]
                 |y| canonical_nan(simd, y * gamma + beta),
             );
@@ -247,21 +249,16 @@ pub(super) unsafe fn rows_gradient<S: Token, T: Sixteen, O: Sixteen>(
         let [for_gamma, for_beta] = &mut scratch.sums;
         for c in 0..columns {
             let (y, upstream) = (load(simd, &y[c]), load(simd, &dy[c]));
-            let g = upstream.map(
+            let g = map_array(
+                upstream,
                 #[inline(always)]
                 |dy| dy * parameters.gamma.of_column(c),
             );
-            let add = |slot: &mut [f64; LANES], terms: Pair<S>| {
-                let sum = zip(
-                    load(simd, slot),
-                    terms,
-                    #[inline(always)]
-                    |sum, term| sum + term,
-                );
-                store(sum, slot);
-            };
-            add(&mut for_gamma[c], [upstream[0] * y[0], upstream[1] * y[1]]);
-            add(&mut for_beta[c], upstream);
+            let by_gamma = [upstream[0] * y[0], upstream[1] * y[1]];
+            for (slot, terms) in [(&mut for_gamma[c], by_gamma), (&mut for_beta[c], upstream)] {
+                let sum = load(simd, slot);
+                store([sum[0] + terms[0], sum[1] + terms[1]], slot);
+            }
             for k in 0..2 {
                 means[0][k] += g[k];
                 means[1][k] += g[k] * y[k];
@@ -269,7 +266,8 @@ pub(super) unsafe fn rows_gradient<S: Token, T: Sixteen, O: Sixteen>(
             store(g, &mut dy[c]);
         }
         let mean = if parameters.centred {
-            means[0].map(
+            map_array(
+                means[0],
                 #[inline(always)]
                 |sum| sum / n,
             )
@@ -279,10 +277,12 @@ pub(super) unsafe fn rows_gradient<S: Token, T: Sixteen, O: Sixteen>(
         let product = [means[1][0] / n, means[1][1] / n];
         for (y, g) in y.iter_mut().zip(dy.iter()) {
             let (values, g) = (load(simd, y), load(simd, g));
-            let dx = |k: usize| {
-                canonical_nan(simd, scale[k] * ((g[k] - mean[k]) - values[k] * product[k]))
-            };
-            store([dx(0), dx(1)], y);
+            let dx = map_array(
+                [0, 1],
+                #[inline(always)]
+                |k| canonical_nan(simd, scale[k] * ((g[k] - mean[k]) - values[k] * product[k])),
+            );
+            store(dx, y);
         }
         // SAFETY: promised by the caller.
         unsafe { write(simd, &scratch.x, rows, columns, out.add(start)) };

@@ -7,7 +7,7 @@
 
 use crate::driver::operand::{Operand, OperandMut};
 use crate::dtype::Real;
-use crate::lanes::{Lanes, Line, Token};
+use crate::lanes::{Lanes, Line, Token, map_array};
 use fearless_simd::prelude::*;
 use fearless_simd::{f32x4, f32x16, f64x8, mask64x8};
 
@@ -77,7 +77,11 @@ pub(super) trait Sixteen: Real {
             }
         }
         // SAFETY: sixteen elements each.
-        columns.map(|lanes| unsafe { f64::load(simd, lanes.as_ptr()) })
+        map_array(
+            columns,
+            #[inline(always)]
+            |lanes| unsafe { f64::load(simd, lanes.as_ptr()) },
+        )
     }
 
     /// Write the first four elements of sixteen rows a step apart, each rounded once.
@@ -211,7 +215,8 @@ impl Sixteen for f32 {
             let [a, b, c, d] = blocks;
             *vector = a.combine(b).combine(c.combine(d));
         }
-        simd.transpose_blocks(vectors).map(
+        map_array(
+            simd.transpose_blocks(vectors),
             #[inline(always)]
             |column| {
                 let (low, high) = column.widen();
@@ -223,7 +228,8 @@ impl Sixteen for f32 {
     #[inline(always)]
     unsafe fn store_columns<S: Token>(values: [Pair<S>; COLUMNS], target: *mut f32, step: usize) {
         let simd = values[0][0].token();
-        let vectors = values.map(
+        let vectors = map_array(
+            values,
             #[inline(always)]
             |[low, high]| low.narrow(high),
         );

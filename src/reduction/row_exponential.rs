@@ -19,7 +19,7 @@
 
 use super::exponential_sums::Mask;
 use super::row_sums::RowReal;
-use crate::lanes::{Lanes, Token};
+use crate::lanes::{Lanes, Token, map_array};
 use crate::math::polynomial::horner;
 use crate::math::twofold::{constant, fast_two_sum, two_product, two_sum};
 use fearless_simd::f64x8;
@@ -385,7 +385,8 @@ pub(crate) fn exponential_of_difference<S: Token, T: RowReal>(
         #[inline(always)]
         || {
             let tempered = inverse_temperature != InverseTemperature::ONE;
-            let [(a, a_low), (b, b_low)] = [a, b].map(
+            let [(a, a_low), (b, b_low)] = map_array(
+                [a, b],
                 #[inline(always)]
                 |maximum| {
                     if tempered {

@@ -106,13 +106,14 @@ impl<T: RowReal> RowExponentials<T> {
                 multiplier = None;
             }
             let maximum = scratch.rises[rise - 1].1;
-            let multiplier = *multiplier.get_or_insert_with(
-                #[inline(always)]
-                || {
-                    let temperature = self.inverse_temperature;
-                    ProbabilityFactor::new(simd, &self.statistics, maximum, temperature, factor)
-                },
-            );
+            // A closure might be left out of line.
+            let factor_here = if let Some(multiplier) = multiplier {
+                multiplier
+            } else {
+                let temperature = self.inverse_temperature;
+                ProbabilityFactor::new(simd, &self.statistics, maximum, temperature, factor)
+            };
+            multiplier = Some(factor_here);
             let exponentials = if let Some(kept) = self.kept {
                 kept.wrapping_add(first).cast_const()
             } else {
@@ -124,7 +125,7 @@ impl<T: RowReal> RowExponentials<T> {
                 }
                 target.cast_const()
             };
-            f(scratch, first, n, exponentials, multiplier);
+            f(scratch, first, n, exponentials, factor_here);
         }
     }
 }

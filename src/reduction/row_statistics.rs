@@ -91,12 +91,14 @@ impl<S: Token, T: RowReal> RowSums<S, T> {
     fn raise_maximum(&mut self, largest: T) {
         let (high, low) =
             exponential_of_difference(self.simd, (self.maximum, largest), self.inverse_temperature);
-        let (_, peak) = peak(self.simd, self.maximum, self.inverse_temperature);
-        let ties = self.ties as f64 * peak;
-        let rest = &mut self.rest;
-        self.simd.vectorize(
+        let (simd, ties, maximum) = (self.simd, self.ties as f64, self.maximum);
+        let (rest, temperature) = (&mut self.rest, self.inverse_temperature);
+        simd.vectorize(
             #[inline(always)]
-            || rest.rescale(ties, unscale(53), high, low),
+            || {
+                let (_, peak) = peak::<S, T>(simd, maximum, temperature);
+                rest.rescale(ties * peak, unscale(53), high, low);
+            },
         );
         (self.maximum, self.ties) = (largest, 0);
     }

@@ -6,7 +6,7 @@
 
 use super::exponential_sums::{ExponentialSums, SingleExponentialSums};
 use crate::dtype::Real;
-use crate::lanes::Token;
+use crate::lanes::{Token, map_array};
 use crate::math::twofold::{two_product, two_sum};
 use fearless_simd::prelude::*;
 use fearless_simd::{f32x16, f64x8};
@@ -73,12 +73,14 @@ impl RowReal for f32 {
         operands: [f32x16<S>; N],
         f: impl Fn([f64x8<S>; N]) -> f64x8<S>,
     ) -> f32x16<S> {
-        let wide = operands.map(f32x16::widen);
-        let low = f(wide.map(
+        let wide = map_array(operands, f32x16::widen);
+        let low = f(map_array(
+            wide,
             #[inline(always)]
             |halves| halves.0,
         ));
-        let high = f(wide.map(
+        let high = f(map_array(
+            wide,
             #[inline(always)]
             |halves| halves.1,
         ));
