@@ -12,7 +12,7 @@ use super::layout::Ahead;
 use super::operand::{BLOCK, Operand, OperandMut};
 use super::threads::{Interrupted, parallel};
 use crate::dtype::Real;
-use crate::lanes::{LINE, Lanes, Token};
+use crate::lanes::{LINE, Lanes, Token, map_array};
 use fearless_simd::prelude::*;
 use std::ops::Range;
 
@@ -47,7 +47,7 @@ pub(crate) unsafe fn for_each_vector<S: Token, T: Real, const N: usize>(
     let rest = n % lanes;
     // Read before the vector it overlaps is written, should the target be a source.
     let tail = if n < lanes {
-        each_source(
+        map_array(
             sources,
             #[inline(always)]
             |source| {
@@ -141,28 +141,12 @@ unsafe fn load_all<S: Token, T: Real, const N: usize>(
     sources: [*const T; N],
     at: usize,
 ) -> [T::Vector<S>; N] {
-    each_source(
+    map_array(
         sources,
         #[inline(always)]
         // SAFETY: promised by the caller.
         |source| unsafe { load(simd, source.add(at)) },
     )
-}
-
-/// `sources.map(f)`, of which there may be none: see [`map_array`].
-#[inline(always)]
-fn each_source<T, V: Copy, const N: usize>(
-    sources: [*const T; N],
-    f: impl Fn(*const T) -> V,
-) -> [V; N] {
-    if N == 0 {
-        return std::array::from_fn(|_| unreachable!("there is none"));
-    }
-    let mut results = [f(sources[0]); N];
-    for (result, source) in results.iter_mut().zip(sources) {
-        *result = f(source);
-    }
-    results
 }
 
 /// Write a vector at index `at` of the target, if there is one.

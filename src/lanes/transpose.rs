@@ -41,6 +41,31 @@ pub(crate) fn fold<S: Token, V: Lanes<S>>(mut v: [V; 16], f: impl Fn(V, V) -> V)
     v[0]
 }
 
+/// The first four elements of sixteen rows a step apart, column by column. The block `k` of vector `j` is read from row
+/// `4 k + j`: in half the shuffles of sixteen elements each, and none for what there is not.
+///
+/// # Safety
+/// They can be read.
+#[inline(always)]
+pub(crate) unsafe fn load_four_columns<S: Token>(
+    simd: S,
+    source: *const f32,
+    step: usize,
+) -> [f32x16<S>; 4] {
+    let mut vectors = [f32x16::splat(simd, 0.0); 4];
+    for (j, vector) in vectors.iter_mut().enumerate() {
+        let mut blocks = [f32x4::splat(simd, 0.0); 4];
+        for (k, block) in blocks.iter_mut().enumerate() {
+            // SAFETY: promised by the caller; an array has its elements' alignment.
+            let four = unsafe { &*source.add((4 * k + j) * step).cast() };
+            *block = f32x4::load_array_ref(simd, four);
+        }
+        let [a, b, c, d] = blocks;
+        *vector = a.combine(b).combine(c.combine(d));
+    }
+    simd.transpose_blocks(vectors)
+}
+
 /// Transpose four vectors of four blocks of four lanes, each block of the four by itself.
 #[inline(always)]
 pub(super) fn transpose_blocks<S: Token>(v: [f32x16<S>; 4]) -> [f32x16<S>; 4] {

@@ -7,9 +7,10 @@
 
 use crate::driver::operand::{Operand, OperandMut};
 use crate::dtype::Real;
+use crate::lanes::transpose::load_four_columns;
 use crate::lanes::{Lanes, Line, Token, map_array};
 use fearless_simd::prelude::*;
-use fearless_simd::{f32x4, f32x16, f64x8, mask64x8};
+use fearless_simd::{f32x16, f64x8, mask64x8};
 
 /// Elements at a time.
 pub(super) const LANES: usize = 16;
@@ -197,26 +198,15 @@ impl Sixteen for f32 {
             .store_array(unsafe { &mut *target.cast::<[f32; LANES]>() });
     }
 
-    // Block `k` of vector `j` is of row `4 k + j`, so that blocks are transposed by themselves.
     #[inline(always)]
     unsafe fn load_columns<S: Token>(
         simd: S,
         source: *const f32,
         step: usize,
     ) -> [Pair<S>; COLUMNS] {
-        let mut vectors = [f32x16::splat(simd, 0.0); COLUMNS];
-        for (j, vector) in vectors.iter_mut().enumerate() {
-            let mut blocks = [f32x4::splat(simd, 0.0); 4];
-            for (k, block) in blocks.iter_mut().enumerate() {
-                // SAFETY: promised by the caller; an array has its elements' alignment.
-                let four = unsafe { &*source.add((4 * k + j) * step).cast() };
-                *block = f32x4::load_array_ref(simd, four);
-            }
-            let [a, b, c, d] = blocks;
-            *vector = a.combine(b).combine(c.combine(d));
-        }
         map_array(
-            simd.transpose_blocks(vectors),
+            // SAFETY: promised by the caller.
+            unsafe { load_four_columns(simd, source, step) },
             #[inline(always)]
             |column| {
                 let (low, high) = column.widen();

@@ -72,8 +72,8 @@ impl<T: RowReal> RowExponentials<T> {
                 #[inline(always)]
                 |kept| kept.wrapping_add(first),
             );
-            // SAFETY: `n` elements are readable, and writable at this place of `kept`: the row of `out`,
-            // which is `x` itself or apart from it, or a buffer.
+            // SAFETY: `n` elements are readable, and writable at `target`: a place in the row of `out`,
+            // which is `x` itself or apart from it, or in a buffer.
             unsafe { sums.add_block::<APART>(block, n, Some(target)) };
             if first == 0 || sums.maximum() != before {
                 scratch.rises.push((first, sums.maximum()));

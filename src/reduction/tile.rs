@@ -5,10 +5,10 @@ use super::row_probabilities::Scratch;
 use super::row_sums::RowReal;
 use crate::driver::operand::{BLOCK, Operand, OperandMut};
 use crate::driver::rows::{load, reserve, store};
-use crate::lanes::transpose::{transpose, transpose_four};
+use crate::lanes::transpose::{load_four_columns, transpose, transpose_four};
 use crate::lanes::{Lanes, Token};
+use fearless_simd::f32x4;
 use fearless_simd::prelude::*;
-use fearless_simd::{f32x4, f32x16};
 use std::ops::Range;
 
 /// Elements of a row at most, by [`Token::SHUFFLES_WHOLE`]: from here on a row by itself is faster than two
@@ -239,8 +239,7 @@ unsafe fn transpose_tile<S: Token, T: RowReal>(
     }
 }
 
-/// The first four elements of sixteen rows to four vectors, sixteen lanes each. The block `k` of vector `j` is read
-/// from row `4 k + j`: in half the shuffles of sixteen elements each, and none for what there is not.
+/// The first four elements of sixteen rows to four vectors, sixteen lanes each.
 ///
 /// # Safety
 /// So many elements of each row can be read, and vectors written.
@@ -250,20 +249,12 @@ unsafe fn rows_to_four<S: Token>(
     (source, source_step): (*const f32, usize),
     (target, target_step): (*mut f32, usize),
 ) {
-    let mut vectors = [f32x16::splat(simd, 0.0); 4];
-    for (j, vector) in vectors.iter_mut().enumerate() {
-        let mut blocks = [f32x4::splat(simd, 0.0); 4];
-        for (k, block) in blocks.iter_mut().enumerate() {
-            // SAFETY: promised by the caller; an array has its elements' alignment.
-            let four = unsafe { &*source.add((4 * k + j) * source_step).cast() };
-            *block = f32x4::load_array_ref(simd, four);
+    // SAFETY: promised by the caller.
+    unsafe {
+        let vectors = load_four_columns(simd, source, source_step);
+        for (i, vector) in vectors.into_iter().enumerate() {
+            store::<S, f32>(Some(target), i * target_step, vector);
         }
-        let [a, b, c, d] = blocks;
-        *vector = a.combine(b).combine(c.combine(d));
-    }
-    for (i, vector) in simd.transpose_blocks(vectors).into_iter().enumerate() {
-        // SAFETY: promised by the caller.
-        unsafe { store::<S, f32>(Some(target), i * target_step, vector) };
     }
 }
 
