@@ -173,7 +173,7 @@ impl<T: RowReal> Slope<'_, T> {
         let splat = |value| f64x8::splat(simd, value);
         let (out, factor) = (self.derivatives.gradient, splat(self.derivatives.factor));
         let keep = splat(self.settings.keep());
-        let uniform = splat(self.settings.label_smoothing / self.row.columns as f64);
+        let uniform = splat(self.settings.uniform(self.row.columns));
         let (others, inverse) = (splat(self.others), splat(self.inverse));
         let share = splat(self.share);
         let peak = self.exponentials.statistics.peak;
@@ -241,7 +241,7 @@ impl<T: RowReal> Slope<'_, T> {
             factor,
         } = self.derivatives;
         let keep = self.settings.keep();
-        let uniform = self.settings.label_smoothing / self.row.columns as f64;
+        let uniform = self.settings.uniform(self.row.columns);
         self.exponentials.for_each_block(
             simd,
             &self.batch.y_pred,

@@ -132,6 +132,11 @@ impl Settings<'_> {
         1.0 - self.label_smoothing
     }
 
+    /// `s / classes`: what label smoothing gives to each class.
+    fn uniform(&self, classes: usize) -> f64 {
+        self.label_smoothing / classes as f64
+    }
+
     /// `(1 - s) sum`; of an infinite sum nothing, not NaN, if `s = 1`.
     fn kept(&self, sum: Twofold) -> Twofold {
         let keep = self.keep();

@@ -74,7 +74,7 @@ pub(super) fn differentiate<S: Token>(
         return;
     }
     let keep = settings.keep();
-    let uniform = settings.label_smoothing / row.columns as f64;
+    let uniform = settings.uniform(row.columns);
     simd.vectorize(
         #[inline(always)]
         || {
