@@ -6,6 +6,7 @@ use super::{Channels, norm};
 use crate::driver::operand::{Operand, OperandMut};
 use crate::dtype::Dtype;
 use crate::level::Level;
+use crate::reduction::exact::ExactSum;
 
 /// Numbers in [-0.5, 0.5), from a linear congruential generator.
 fn numbers(n: usize, seed: u64) -> Vec<f32> {
@@ -189,6 +190,38 @@ fn the_norm_is_that_of_the_exact_sum() {
             let scaled: Vec<f64> = values.iter().map(|value| value * scale).collect();
             let found = norm::global_norm(level, &[Operand::from_slice(&scaled)], &|| true);
             assert_eq!(found, Ok(85.0 * scale));
+        }
+    }
+}
+
+#[test]
+fn squares_of_any_span_give_the_norm_of_their_exact_sum() {
+    let plain = numbers(40_003, 7);
+    let changed = |change: &dyn Fn(usize, f32) -> f32| -> Vec<f32> {
+        (plain.iter().enumerate().map(|(i, &x)| change(i, x))).collect()
+    };
+    let cases = [
+        plain.clone(),
+        vec![0.0; 20_000],
+        // 47 bits of a square and 16 of the count: many of the sums lie in the middle between two float64.
+        vec![0.1; 40_001],
+        vec![0.3; 32_771],
+        changed(&|i, x| if i % 3 == 0 { 0.0 } else { x }),
+        changed(&|i, x| x * 2.0_f32.powi(-(i as i32 % 140))),
+        changed(&|i, x| x * 2.0_f32.powi(i as i32 / 180 - 126)),
+        changed(&|i, x| if i == 30_000 { 3e38 } else { x }),
+        changed(&|_, x| x * f32::MIN_POSITIVE),
+        changed(&|_, x| x * f32::MAX),
+        changed(&|i, x| if i == 39_999 { f32::INFINITY } else { x }),
+    ];
+    for values in cases {
+        let mut sum = ExactSum::new();
+        for &value in &values {
+            sum.add(f64::from(value) * f64::from(value));
+        }
+        for level in Level::available() {
+            let found = norm::global_norm(level, &[Operand::from_slice(&values)], &|| true);
+            assert_eq!(found, Ok(sum.to_f64().sqrt()));
         }
     }
 }

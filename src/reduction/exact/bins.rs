@@ -382,7 +382,7 @@ impl<S: Token, const BINS: usize> Bins<S, BINS> {
 
 /// `2^exponent`, for the exponents of normal numbers.
 #[inline(always)]
-fn power_of_two(exponent: i32) -> f64 {
+pub(super) fn power_of_two(exponent: i32) -> f64 {
     f64::from_bits(((exponent + 1023) as u64) << 52)
 }
 

@@ -16,11 +16,13 @@ mod fixed_point;
 mod grids;
 mod quotient;
 mod rounding;
+mod squares;
 
 pub use bins::BLOCK;
 pub use encoding::{ENCODED_LEN, InvalidEncoding};
 pub use grids::{Assumed, Window};
 pub use quotient::exact_quotient;
+pub use squares::NearlyExactSum;
 
 use crate::lanes::Token;
 use fixed_point::FixedPoint;
