@@ -13,8 +13,8 @@ import gc
 from collections.abc import Callable
 from time import perf_counter, process_time, sleep
 
-# A contender this many times slower than the fastest is out of the race after this many rounds: in a single one,
-# anybody may have been held up.
+# A contender this many times slower than the fastest is out of the race after this many rounds: in a
+# single one, anybody may have been held up.
 HOPELESS = 4.0
 TRIALS = 2
 # Seconds between turns; seconds and calls, at least, before those that are timed, and as many of these.
@@ -66,9 +66,7 @@ def race(
                 times[name].append(seconds_per_call(contenders[name], repeats[name], clock, rest))
             fastest = min(map(min, times.values()))
             racing = [
-                name
-                for name in racing
-                if len(times[name]) < TRIALS or min(times[name]) < hopeless * fastest
+                name for name in racing if len(times[name]) < TRIALS or min(times[name]) < hopeless * fastest
             ]
             racing = racing[1:] + racing[:1]  # nobody always runs after the same neighbour
     finally:
