@@ -10,9 +10,9 @@ use fearless_simd::{f64x8, u32x16, u64x8};
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{
-    __m256, __m256i, __m512, __m512d, __m512i, _mm256_and_ps, _mm256_castsi256_ps,
-    _mm256_permutevar8x32_ps, _mm256_slli_epi32, _mm256_srai_epi32, _mm256_xor_ps,
-    _mm512_permutex2var_pd, _mm512_permutexvar_ps,
+    __m256, __m256i, __m512, __m512d, __m512i, _mm256_and_ps, _mm256_castsi256_ps, _mm256_or_si256,
+    _mm256_permutevar8x32_ps, _mm256_set1_epi32, _mm256_slli_epi32, _mm256_srai_epi32,
+    _mm256_testz_si256, _mm256_xor_ps, _mm512_permutex2var_pd, _mm512_permutexvar_ps,
 };
 
 #[cfg(target_arch = "aarch64")]
@@ -70,6 +70,14 @@ fearless_simd::kernel!(
             _mm256_permutevar8x32_ps(low, index),
             _mm256_and_ps(differs, _mm256_castsi256_ps(upper)),
         )
+    }
+);
+
+#[cfg(target_arch = "x86_64")]
+fearless_simd::kernel!(
+    #[inline(always)]
+    pub(super) fn in_lower_half_avx2(token: Avx2, a: __m256i, b: __m256i) -> bool {
+        _mm256_testz_si256(_mm256_or_si256(a, b), _mm256_set1_epi32(8)) != 0
     }
 );
 

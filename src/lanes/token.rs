@@ -63,6 +63,12 @@ pub trait Token: Simd {
         self.lookup_f32(twice.simd_into(self), index)
     }
 
+    /// Whether it pays to look up in the lower half of a table of 16, because all lanes' `index` modulo 16 is there.
+    #[inline(always)]
+    fn prefers_lower_half(self, _index: u32x16<Self>) -> bool {
+        false
+    }
+
     /// The table's entry number `index` modulo 16, per lane.
     #[inline(always)]
     fn lookup_f64(self, table: &[f64; 16], index: u64x8<Self>) -> f64x8<Self> {
@@ -283,6 +289,12 @@ token_with_fma!(fearless_simd::x86::Avx2, "avx2", {
             lookup::avx2_eight(self, table.into(), index.into()).simd_into(self)
         };
         half(first).combine(half(second))
+    }
+
+    #[inline(always)]
+    fn prefers_lower_half(self, index: u32x16<Self>) -> bool {
+        let (first, second) = index.split();
+        lookup::in_lower_half_avx2(self, first.into(), second.into())
     }
 
     #[inline(always)]

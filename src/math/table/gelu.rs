@@ -1,7 +1,7 @@
 //! GELU with the error function, in `f32`.
 
 use super::exponential::{POWERS, UNSCALE, UNSCALED_POWERS, power, unscale_to_subnormal};
-use super::{MAGIC, Piecewise, Table, splat};
+use super::{MAGIC, Pieces, Piecewise, Table, splat};
 use crate::lanes::{Lanes, Token};
 use fearless_simd::f32x16;
 use fearless_simd::prelude::*;
@@ -70,10 +70,10 @@ fn n<S: Token>(
     let whole = shifted.fma(splat(simd, STEP), splat(simd, -MAGIC * STEP));
     let (t, g) = power(simd, powers, shifted, SLOPE, a.fma(a, whole));
 
-    let piece = w.to_bits() >> 22;
-    let r = TABLE.offset(simd, a, piece);
-    let q = TABLE.slope(simd, r, piece);
-    let c0 = TABLE.constant(simd, piece);
+    let pieces = Pieces::any(w.to_bits() >> 22);
+    let r = TABLE.offset(simd, a, pieces);
+    let q = TABLE.slope(simd, r, pieces);
+    let c0 = TABLE.constant(simd, pieces);
     // m (1 + g) = c0 + u: one rounding at the size of the result, the others at a quarter or less.
     let u = r.fma(q, r.fma(q, c0) * g);
     t.fma(c0, t * u)

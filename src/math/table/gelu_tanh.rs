@@ -61,9 +61,9 @@ impl<S: Token> Terms<S> {
         index: &Logarithmic<S>,
         (t, g): (f32x16<S>, f32x16<S>),
     ) -> Self {
-        let r = table.offset(simd, a, index.piece);
-        let q = table.slope(simd, r, index.piece);
-        let c0 = table.constant(simd, index.piece);
+        let r = table.offset(simd, a, index.pieces);
+        let q = table.slope(simd, r, index.pieces);
+        let c0 = table.constant(simd, index.pieces);
         // m (1 + g) = c0 + u: one rounding at the size of the result, the others at a quarter or less.
         let u = r.fma(q, r.fma(q, c0) * g);
         let n = t.fma(c0, t * u);

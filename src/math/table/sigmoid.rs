@@ -1,7 +1,7 @@
 //! The logistic function in `f32`.
 
 use super::exponential::{DECAYED, decay_less_square};
-use super::{MAGIC, Piecewise, splat};
+use super::{Form, MAGIC, Pieces, Piecewise, splat};
 use crate::lanes::{Lanes, Token};
 use fearless_simd::f32x16;
 use fearless_simd::prelude::*;
@@ -32,7 +32,7 @@ pub fn sigmoid_of_negative<S: Token>(simd: S, a: f32x16<S>) -> f32x16<S> {
         move || {
             // The pieces make something of an a far out, which is not used.
             let a = simd.at_most_f32(a, splat(simd, DECAYED));
-            let s = sigmoid_of_negative_common(simd, a);
+            let s = by_pieces(simd, Form::General, a);
             let far = decay_less_square(simd, a, 1.0);
             a.simd_ge(splat(simd, SIGMOID_COMMON)).select(far, s)
         },
@@ -42,11 +42,24 @@ pub fn sigmoid_of_negative<S: Token>(simd: S, a: f32x16<S>) -> f32x16<S> {
 /// [`sigmoid_of_negative`] where every lane's `a` is below [`SIGMOID_COMMON`]: by pieces.
 #[inline(always)]
 pub fn sigmoid_of_negative_common<S: Token>(simd: S, a: f32x16<S>) -> f32x16<S> {
+    by_pieces(simd, Form::Common, a)
+}
+
+#[inline(always)]
+fn by_pieces<S: Token>(simd: S, form: Form, a: f32x16<S>) -> f32x16<S> {
     let piece = a
         .fma(splat(simd, PIECES_PER_UNIT), splat(simd, MAGIC))
         .to_bits();
-    let r = TABLE.offset(simd, a, piece);
-    r.fma(TABLE.slope(simd, r, piece), TABLE.constant(simd, piece))
+    Pieces::each(
+        simd,
+        form,
+        piece,
+        #[inline(always)]
+        |pieces| {
+            let r = TABLE.offset(simd, a, pieces);
+            r.fma(TABLE.slope(simd, r, pieces), TABLE.constant(simd, pieces))
+        },
+    )
 }
 
 /// `sigmoid(x)` from `s = sigmoid(-|x|)`.

@@ -1,7 +1,7 @@
 //! `SiLU` (swish) in `f32`.
 
 use super::exponential::{NATURAL, UNSCALE};
-use super::{MAGIC, Piecewise, splat};
+use super::{Form, MAGIC, Pieces, Piecewise, splat};
 use crate::lanes::{Lanes, Token};
 use fearless_simd::f32x16;
 use fearless_simd::prelude::*;
@@ -19,7 +19,7 @@ pub fn silu<S: Token>(simd: S, x: f32x16<S>) -> f32x16<S> {
         move || {
             // From 109 on the tail rounds to -0.0. The pieces make something of a, which is not used there.
             let a = simd.at_most_f32(x.abs(), splat(simd, 110.0));
-            let near = common(simd, x, a);
+            let near = near(simd, Form::General, x, a);
             // -0.0 stays that.
             let far = simd.larger_f32(splat(simd, -0.0), x) + tail(simd, a);
             a.simd_ge(splat(simd, SILU_COMMON)).select(far, near)
@@ -30,15 +30,23 @@ pub fn silu<S: Token>(simd: S, x: f32x16<S>) -> f32x16<S> {
 /// [`silu`] where every lane's `|x|` is below [`SILU_COMMON`].
 #[inline(always)]
 pub fn silu_common<S: Token>(simd: S, x: f32x16<S>) -> f32x16<S> {
-    common(simd, x, x.abs())
+    near(simd, Form::Common, x, x.abs())
 }
 
 #[inline(always)]
-fn common<S: Token>(simd: S, x: f32x16<S>, a: f32x16<S>) -> f32x16<S> {
+fn near<S: Token>(simd: S, form: Form, x: f32x16<S>, a: f32x16<S>) -> f32x16<S> {
     let shifted = a + splat(simd, MAGIC);
     let piece = shifted.to_bits();
-    let r = TABLE.offset(simd, a, piece);
-    let n = r.fma(TABLE.slope(simd, r, piece), TABLE.constant(simd, piece));
+    let n = Pieces::each(
+        simd,
+        form,
+        piece,
+        #[inline(always)]
+        |pieces| {
+            let r = TABLE.offset(simd, a, pieces);
+            r.fma(TABLE.slope(simd, r, pieces), TABLE.constant(simd, pieces))
+        },
+    );
     // 2 max(x, 0); on the first piece x, where the table holds n + a / 2: otherwise x + n would cancel.
     // In this order of the choice, the sum is one masked instruction.
     let later = shifted.simd_gt(splat(simd, MAGIC));

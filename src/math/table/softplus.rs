@@ -6,7 +6,7 @@
 
 use super::exponential::{DECAYED, decay_less_square};
 use super::sigmoid::PIECES_PER_UNIT;
-use super::{MAGIC, Piecewise, look_up, splat};
+use super::{Form, MAGIC, Pieces, Piecewise, splat};
 use crate::lanes::{Lanes, Token};
 use fearless_simd::f32x16;
 use fearless_simd::prelude::*;
@@ -22,7 +22,7 @@ pub fn softplus<S: Token>(simd: S, x: f32x16<S>) -> f32x16<S> {
         move || {
             // The pieces make something of an a far out, which is not used.
             let a = simd.at_most_f32(x.abs(), splat(simd, DECAYED));
-            let near = Parts::new(simd, a).softplus(simd, x);
+            let near = Parts::new(simd, Form::General, a).softplus(simd, x);
             let positive = simd.larger_f32(splat(simd, 0.0), x);
             let far = positive + decay_less_square(simd, a, 0.5);
             a.simd_ge(splat(simd, SOFTPLUS_COMMON)).select(far, near)
@@ -33,7 +33,7 @@ pub fn softplus<S: Token>(simd: S, x: f32x16<S>) -> f32x16<S> {
 /// [`softplus`] where every lane's `|x|` is below [`SOFTPLUS_COMMON`].
 #[inline(always)]
 pub fn softplus_common<S: Token>(simd: S, x: f32x16<S>) -> f32x16<S> {
-    Parts::new(simd, x.abs()).softplus(simd, x)
+    Parts::new(simd, Form::Common, x.abs()).softplus(simd, x)
 }
 
 /// `log(1 + e^-|x|) + share |x|` for every `x` and shares from 0 to 1, a share of 0 taking nothing even of
@@ -47,9 +47,10 @@ pub fn softplus_and_share<S: Token>(simd: S, x: f32x16<S>, share: f32x16<S>) -> 
             let a = simd.at_most_f32(x.abs(), splat(simd, DECAYED));
             let zero = splat(simd, 0.0);
             let distance = share.simd_eq(zero).select(zero, x.abs());
-            let logarithm = a
-                .simd_ge(splat(simd, SOFTPLUS_COMMON))
-                .select(decay_less_square(simd, a, 0.5), Parts::new(simd, a).sum());
+            let logarithm = a.simd_ge(splat(simd, SOFTPLUS_COMMON)).select(
+                decay_less_square(simd, a, 0.5),
+                Parts::new(simd, Form::General, a).sum(),
+            );
             share.fma(distance, logarithm)
         },
     )
@@ -59,7 +60,7 @@ pub fn softplus_and_share<S: Token>(simd: S, x: f32x16<S>, share: f32x16<S>) -> 
 #[inline(always)]
 pub fn softplus_and_share_common<S: Token>(simd: S, x: f32x16<S>, share: f32x16<S>) -> f32x16<S> {
     let a = x.abs();
-    share.fma(a, Parts::new(simd, a).sum())
+    share.fma(a, Parts::new(simd, Form::Common, a).sum())
 }
 
 /// `log(1 + e^-a) = constant + r slope`, `a = point + r`.
@@ -72,18 +73,26 @@ struct Parts<S: Token> {
 
 impl<S: Token> Parts<S> {
     #[inline(always)]
-    fn new(simd: S, a: f32x16<S>) -> Self {
+    fn new(simd: S, form: Form, a: f32x16<S>) -> Self {
         let piece = a
             .fma(splat(simd, PIECES_PER_UNIT), splat(simd, MAGIC))
             .to_bits();
-        let point = look_up(simd, &TABLE.points, piece);
-        let r = a - point;
-        Self {
-            point,
-            r,
-            constant: TABLE.constant(simd, piece),
-            slope: TABLE.slope(simd, r, piece),
-        }
+        Pieces::each(
+            simd,
+            form,
+            piece,
+            #[inline(always)]
+            |pieces| {
+                let point = pieces.look_up(simd, &TABLE.points);
+                let r = a - point;
+                Self {
+                    point,
+                    r,
+                    constant: TABLE.constant(simd, pieces),
+                    slope: TABLE.slope(simd, r, pieces),
+                }
+            },
+        )
     }
 
     /// With `a` added where `x` is positive.

@@ -14,12 +14,12 @@ pub fn tanh<S: Token>(simd: S, x: f32x16<S>) -> f32x16<S> {
             // From 9.02 on the result is 1, which the last tables' polynomials are.
             let a = simd.at_most_f32(x.abs(), splat(simd, 14.0));
             let index = Logarithmic::new(a + splat(simd, OFFSET));
-            let r = TABLE.offset(simd, a, index.piece);
-            let q = TABLE.slope(simd, r, index.piece);
+            let r = TABLE.offset(simd, a, index.pieces);
+            let q = TABLE.slope(simd, r, index.pieces);
             // tanh a = a + a q on the first piece: relative accuracy down to 0.
             let c0 = index
                 .first(simd)
-                .select(a, TABLE.constant(simd, index.piece));
+                .select(a, TABLE.constant(simd, index.pieces));
             r.fma(q, c0).copysign(x)
         },
     )
