@@ -33,6 +33,9 @@ pub trait Token: Simd {
     /// to another lane first.
     const WIDENS_IN_PLACE: bool = false;
 
+    /// Whether there is an instruction for a fused multiply-add.
+    const FUSES: bool;
+
     /// `a * b + c` with one rounding, per lane.
     fn fma_f32(self, a: f32x16<Self>, b: f32x16<Self>, c: f32x16<Self>) -> f32x16<Self>;
 
@@ -142,6 +145,7 @@ macro_rules! token_with_fma {
     ($token:ty, $name:literal, {$($lookup:item)*}) => {
         impl Token for $token {
             const NAME: &'static str = $name;
+            const FUSES: bool = true;
             $($lookup)*
 
             #[inline(always)]
@@ -171,6 +175,7 @@ macro_rules! token_without_fma {
     ($token:ty, $name:literal, {$($lookup:item)*}) => {
         impl Token for $token {
             const NAME: &'static str = $name;
+            const FUSES: bool = false;
             $($lookup)*
 
             #[inline(never)]

@@ -262,6 +262,8 @@ impl<L: LabelWeights> Formula for FromLogits<L> {
         }
     }
 
+    const SUMMED_AT_ONCE: bool = L::PLAIN;
+
     const NEAR: Option<f32> = if L::PLAIN { Some(NEAR) } else { None };
 
     #[inline(always)]

@@ -17,7 +17,7 @@ impl ElementwiseLoss for MeanSquaredError {
     const REGRESSION: bool = true;
 
     fn kernel<S: Token>(&self) -> Kernel<S> {
-        Kernel::of(SquaredError)
+        Kernel::of(SquaredError { one: 1.0 })
     }
 }
 
@@ -73,7 +73,10 @@ pub(super) fn unless_nan<S: Token, V: Lanes<S>>(at: Element<V>, result: V) -> V 
 
 /// `(p - y)^2`.
 #[derive(Clone, Copy)]
-struct SquaredError;
+struct SquaredError {
+    /// See [`Lanes::add_by_multiplier`].
+    one: f64,
+}
 
 impl Formula for SquaredError {
     /// The square takes the rounding error of the difference along: 0.51 ULP, where squaring the
@@ -91,9 +94,15 @@ impl Formula for SquaredError {
     const SUMMED_AT_ONCE: bool = true;
 
     #[inline(always)]
-    fn value_of_common<S: Token, V: Lanes<S>>(self, _: S, at: Element<V>) -> V {
-        let (difference, error) = two_difference(at.y_pred, at.y_true);
-        difference.fma(difference, (difference + difference) * error)
+    fn value_of_common<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V {
+        // `two_difference`, with every other addition by multiplication, and so the one that doubles.
+        let one = V::lit(simd, self.one);
+        let (p, y) = (at.y_pred, at.y_true);
+        let difference = p.add_by_multiplier(one, -y);
+        let y_part = difference.add_by_multiplier(one, -p);
+        let error = (p - (difference - y_part)) - y.add_by_multiplier(one, y_part);
+        let twice = difference.add_by_multiplier(one, difference);
+        difference.fma(difference, twice * error)
     }
 
     #[inline(always)]

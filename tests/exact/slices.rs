@@ -4,7 +4,9 @@ use super::reference::{Random, assert_nearest, exact_units};
 use super::{AddSlice, one_by_one, sum_f32, sum_f64};
 use actloss_rs::lanes::Token;
 use actloss_rs::level::{Level, OnLevel};
-use actloss_rs::reduction::exact::{BLOCK, ExactSum};
+use actloss_rs::reduction::exact::{Assumed, BLOCK, ExactSum, Window};
+use fearless_simd::f32x16;
+use fearless_simd::prelude::*;
 use num_bigint::BigInt;
 use proptest::prelude::*;
 
@@ -86,15 +88,19 @@ const SINGLE: &[Kind<f32>] = &[
         "alternating",
         |_, i| if i.is_multiple_of(2) { 1.0 } else { -1.0 },
     ),
-    ("3 grids, just", |r, _| edges(r, -44, 0) as f32),
-    ("2 bins, at least", |r, _| edges(r, -45, 0) as f32),
-    ("lowest grids", |r, _| r.float(-149..=-82) as f32),
-    ("below the grids", |r, _| r.float(-126..=-83) as f32),
-    ("highest grids", |r, _| edges(r, 80, 124) as f32),
-    ("above the grids", |r, _| edges(r, 81, 125) as f32),
-    ("full grid 2", |r, i| full_mixture(r, i, -21, -67)),
-    ("full grid 3", |r, i| full_mixture(r, i, -44, -67)),
-    ("full grid 3, and more", |r, i| full_mixture(r, i, -44, -68)),
+    ("a bin and rests, just", |r, _| edges(r, -37, 0) as f32),
+    ("2 bins, at least", |r, _| edges(r, -38, 0) as f32),
+    ("least bin", |r, _| r.float(-108..=-86) as f32),
+    ("below the least bin", |r, _| r.float(-126..=-87) as f32),
+    ("greatest bin", |r, _| edges(r, 80, 113) as f32),
+    ("above the greatest bin", |r, _| edges(r, 81, 114) as f32),
+    ("full rests", |r, i| full_mixture(r, i, -9, -56)),
+    ("full rests, on the second try", |r, i| {
+        full_mixture(r, i, -13, -60)
+    }),
+    ("full rests, and more", |r, i| full_mixture(r, i, -13, -61)),
+    ("full bin", |_, _| 2f32.next_down()),
+    ("full bin, above", |_, _| 4f32.next_down()),
     ("2 bins, just", |r, _| edges(r, -61, 0) as f32),
     ("3 bins, at least", |r, _| edges(r, -62, 0) as f32),
     ("3 bins, just", |r, _| edges(r, -94, 10) as f32),
@@ -209,6 +215,68 @@ fn f64_slices_of_every_kind() {
             let mut random = Random((seed * 100_000 + length) as u64 + 77);
             let values: Vec<f64> = (0..length).map(|i| value(&mut random, i)).collect();
             check(name, &values, sum_f64);
+        }
+    }
+}
+
+/// Values that are computed where they are added: blocks of them, and how many did fit.
+struct Computed<'a>(&'a [f32]);
+
+impl OnLevel for Computed<'_> {
+    type Output = (ExactSum, usize);
+    fn run<S: Token>(self, simd: S) -> Self::Output {
+        let (mut sum, mut window, mut fitted) = (ExactSum::new(), Window::ORDINARY, 0);
+        for block in self.0.chunks(BLOCK) {
+            let mut assumed = Assumed::new(simd, window);
+            for vector in block.chunks(16) {
+                let mut lanes = [0.0; 16];
+                lanes[..vector.len()].copy_from_slice(vector);
+                assumed.add(simd, f32x16::load_array_ref(simd, &lanes));
+            }
+            if assumed.finish(simd, &mut sum, &mut window) {
+                fitted += 1;
+            } else {
+                sum.add_f32_slice(simd, block);
+            }
+        }
+        (sum, fitted)
+    }
+}
+
+#[test]
+fn what_fits_beside_a_loop_is_exact() {
+    for (seed, (name, value)) in SINGLE.iter().enumerate() {
+        let mut random = Random(seed as u64 + 99);
+        let values: Vec<f32> = (0..5 * BLOCK + 100)
+            .map(|i| value(&mut random, i).abs())
+            .collect();
+        let expected = sum_f32(Level::available()[0], &values);
+        for level in Level::available() {
+            let (sum, fitted) = level.dispatch(Computed(&values));
+            assert!(sum == expected, "{name}, {}", level.name());
+            // All but the first one, whose size was not known.
+            if [
+                "ones",
+                "both signs",
+                "zeros",
+                "full rests",
+                "full bin, above",
+            ]
+            .contains(name)
+            {
+                assert!(fitted >= 5, "{name}, {}: {fitted}", level.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn nan_and_infinity_never_fit() {
+    for value in [f32::NAN, f32::INFINITY] {
+        for level in Level::available() {
+            let (sum, fitted) = level.dispatch(Computed(&[1.0, value, 2.0]));
+            assert_eq!(fitted, 0);
+            assert_eq!(sum.to_f64().to_bits(), f64::from(value).to_bits());
         }
     }
 }

@@ -102,8 +102,7 @@ pub trait Formula: Copy + Send + Sync + 'static {
     fn value<S: Token, V: Lanes<S>>(self, simd: S, at: Element<V>) -> V;
 
     /// Whether `f32` values are added up in the loop that computes them. It pays where that loop waits for
-    /// memory, and costs where it lacks registers; negative values are added up afterwards all the same.
-    /// For formulas without parameter.
+    /// memory, and costs where it lacks registers. For formulas without parameter that are never negative.
     const SUMMED_AT_ONCE: bool = false;
 
     /// What `value` gives if that is below `2^124`, and nothing below otherwise.
@@ -262,7 +261,9 @@ impl<S: Token, F: Formula> Kernels<S> for F {
         evaluate(*self, simd, block);
     }
     fn single_summed(&self, simd: S, y_true: &[f32], y_pred: &[f32], sum: Summed<'_>) -> bool {
-        F::SUMMED_AT_ONCE && evaluate_summed(*self, simd, y_true, y_pred, sum)
+        F::SUMMED_AT_ONCE
+            && sum.window.invites()
+            && evaluate_summed(*self, simd, y_true, y_pred, sum)
     }
 }
 
@@ -281,20 +282,40 @@ fn evaluate_summed<S: Token, F: Formula>(
             let mut assumed = Assumed::new(simd, *sum.window);
             let (y_true, last_true) = y_true.as_chunks::<16>();
             let (y_pred, last_pred) = y_pred.as_chunks::<16>();
-            for (y_true, y_pred) in y_true.iter().zip(y_pred) {
-                prefetch_ahead(y_true);
-                prefetch_ahead(y_pred);
-                let value = formula.value_of_common(
+            if let Some(bound) = F::NEAR {
+                const VECTORS: usize = BLOCK / 16;
+                for (y_true, y_pred) in y_true.chunks(VECTORS).zip(y_pred.chunks(VECTORS)) {
+                    let predictions = y_pred.iter().map(
+                        #[inline(always)]
+                        |lanes| f32x16::load_array_ref(simd, lanes),
+                    );
+                    if sizes(simd, f64::from(bound), predictions) == Sizes::Below {
+                        add_values(
+                            simd,
+                            &mut assumed,
+                            (y_true, y_pred),
+                            #[inline(always)]
+                            |at| formula.near_value(simd, at),
+                        );
+                    } else {
+                        add_values(
+                            simd,
+                            &mut assumed,
+                            (y_true, y_pred),
+                            #[inline(always)]
+                            |at| formula.value_of_common(simd, at),
+                        );
+                    }
+                }
+            } else {
+                add_values(
                     simd,
-                    Element {
-                        y_true: f32x16::load_array_ref(simd, y_true),
-                        y_pred: f32x16::load_array_ref(simd, y_pred),
-                        parameter: f32x16::splat(simd, 1.0),
-                    },
+                    &mut assumed,
+                    (y_true, y_pred),
+                    #[inline(always)]
+                    |at| formula.value_of_common(simd, at),
                 );
-                assumed.add_not_negative(value);
             }
-            let mut vectors = y_pred.len();
             if !last_pred.is_empty() {
                 let value = formula.value_of_common(
                     simd,
@@ -306,12 +327,31 @@ fn evaluate_summed<S: Token, F: Formula>(
                 );
                 // Without what the formula makes of zeros.
                 let value = &value.as_slice()[..last_pred.len()];
-                assumed.add_not_negative(load_lanes::<S, f32>(simd, value));
-                vectors += 1;
+                assumed.add(simd, load_lanes::<S, f32>(simd, value));
             }
-            assumed.finish(sum.sum, sum.window, vectors)
+            assumed.finish(simd, sum.sum, sum.window)
         },
     )
+}
+
+/// Add the values of whole vectors.
+#[inline(always)]
+fn add_values<S: Token>(
+    simd: S,
+    assumed: &mut Assumed<S>,
+    (y_true, y_pred): (&[[f32; 16]], &[[f32; 16]]),
+    value: impl Fn(Element<f32x16<S>>) -> f32x16<S>,
+) {
+    for (y_true, y_pred) in y_true.iter().zip(y_pred) {
+        prefetch_ahead(y_true);
+        prefetch_ahead(y_pred);
+        let value = value(Element {
+            y_true: f32x16::load_array_ref(simd, y_true),
+            y_pred: f32x16::load_array_ref(simd, y_pred),
+            parameter: f32x16::splat(simd, 1.0),
+        });
+        assumed.add(simd, value);
+    }
 }
 
 /// Ask for operands some vectors ahead: within a block the CPU would see them coming, but blocks are short.

@@ -14,7 +14,7 @@
 //! lie, and each bin more takes another 43. What four bins do not cover, and what is not finite, is
 //! added one by one.
 //!
-//! Blocks of `f32` that span few binades have a still faster road (`grids.rs`).
+//! Blocks of `f32` that span few binades have a still faster road (`bin_and_rests.rs`).
 //!
 //! All this holds in the default floating-point environment: round to nearest, subnormals kept.
 

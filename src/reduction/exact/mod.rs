@@ -6,21 +6,20 @@
 //! [`ExactSum::to_f64`] or [`exact_quotient`].
 //!
 //! The state is one wide fixed-point number (`fixed_point.rs`) to which a scalar adds a value in a
-//! few nanoseconds. Slices take a faster road (`bins.rs`, `grids.rs`): a block of values is split, in SIMD
-//! lanes, into three integers or two to four float64 bins whose own sums are exact, and only those few
-//! totals reach the wide number.
+//! few nanoseconds. Slices take a faster road (`bin_and_rests.rs`, `bins.rs`): a block of values is split, in SIMD
+//! lanes, into two to four bins whose own sums are exact, and only those few totals reach the wide number.
 
+mod bin_and_rests;
 mod bins;
 mod encoding;
 mod fixed_point;
-mod grids;
 mod quotient;
 mod rounding;
 mod squares;
 
+pub use bin_and_rests::{Assumed, Window};
 pub use bins::BLOCK;
 pub use encoding::{ENCODED_LEN, InvalidEncoding};
-pub use grids::{Assumed, Window};
 pub use quotient::exact_quotient;
 pub use squares::NearlyExactSum;
 
@@ -113,7 +112,7 @@ impl ExactSum {
     /// with the caller's loop: call it with a buffer of values, best a multiple of [`BLOCK`].
     #[inline(never)]
     pub fn add_f32_slice<S: Token>(&mut self, simd: S, values: &[f32]) {
-        grids::add_slice(self, simd, values);
+        bin_and_rests::add_slice(self, simd, values);
     }
 
     /// Add every value of `values`; as [`ExactSum::add_f32_slice`].
