@@ -46,6 +46,17 @@ impl Layout {
         }
     }
 
+    /// The innermost run that an element is of, and its place there.
+    #[inline]
+    fn place(&self, start: usize) -> (usize, usize) {
+        // Divisions take longer than all the rest.
+        if let [_] = self.axes[..] {
+            return (0, start);
+        }
+        let inner = self.axes[self.axes.len() - 1].0.max(1);
+        (start / inner, start % inner)
+    }
+
     /// Byte offset of the first element of the `row`-th innermost run.
     #[inline]
     fn row_offset(&self, row: usize) -> isize {
@@ -70,10 +81,10 @@ impl Layout {
         let (inner, stride) = self.axes[self.axes.len() - 1];
         if inner != columns {
             // Rows that follow each other, or a part of a longer run.
-            let start = first * columns;
-            let inside = inner > 0 && start % inner + rows * columns <= inner;
-            let offset = |start| self.row_offset(start / inner) + (start % inner) as isize * stride;
-            return inside.then(|| (offset(start), [columns as isize * stride, stride]));
+            let (row, column) = self.place(first * columns);
+            let inside = column + rows * columns <= inner;
+            let offset = self.row_offset(row) + column as isize * stride;
+            return inside.then_some((offset, [columns as isize * stride, stride]));
         }
         let (size, between) = match self.axes[..] {
             [.., outer, _] => outer,
@@ -86,12 +97,7 @@ impl Layout {
     #[inline]
     pub(super) fn contiguous(&self, start: usize, n: usize, size: usize) -> Option<isize> {
         let (inner, stride) = self.axes[self.axes.len() - 1];
-        // Divisions take longer than all the rest.
-        let (row, column) = if self.axes.len() == 1 {
-            (0, start)
-        } else {
-            (start / inner.max(1), start % inner.max(1))
-        };
+        let (row, column) = self.place(start);
         let inside = column + n <= inner;
         (inside && (stride == size as isize || n <= 1))
             .then(|| self.row_offset(row) + column as isize * stride)

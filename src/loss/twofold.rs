@@ -4,6 +4,7 @@ use crate::lanes::{Lanes, Token};
 use crate::math::twofold::two_sum;
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
+use std::ops::Neg;
 
 /// The unevaluated sum `high + low`. A number that is not finite has no low part.
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,6 +90,18 @@ impl Twofold {
     }
 }
 
+impl<S: Token> Neg for TwofoldLanes<S> {
+    type Output = Self;
+
+    #[inline(always)]
+    fn neg(self) -> Self {
+        Self {
+            high: -self.high,
+            low: -self.low,
+        }
+    }
+}
+
 /// [`Twofold`] in lanes, to the same bits.
 #[derive(Clone, Copy)]
 pub(crate) struct TwofoldLanes<S: Token> {
@@ -115,18 +128,40 @@ impl<S: Token> TwofoldLanes<S> {
     }
 
     #[inline(always)]
-    pub(crate) fn minus(self, other: Self) -> Self {
-        self.plus(Self {
-            high: -other.high,
-            low: -other.low,
-        })
+    pub(crate) fn times(self, other: Self) -> Self {
+        let (product, low) = self.product(other);
+        Self::new(product, low)
     }
 
     #[inline(always)]
-    pub(crate) fn times(self, other: Self) -> Self {
+    fn product(self, other: Self) -> (f64x8<S>, f64x8<S>) {
         let product = self.high * other.high;
         let error = Lanes::fma(self.high, other.high, -product);
         let low = Lanes::fma(self.low, other.high, error);
-        Self::new(product, Lanes::fma(self.high, other.low, low))
+        (product, Lanes::fma(self.high, other.low, low))
+    }
+
+    /// [`TwofoldLanes::new`], to the bit where the result is finite; it is not where a part is not.
+    #[inline(always)]
+    fn finite(high: f64x8<S>, low: f64x8<S>) -> Self {
+        let sum = high + low;
+        Self {
+            high: sum,
+            low: low - (sum - high),
+        }
+    }
+
+    /// [`TwofoldLanes::plus`], to the bit where the sum is finite, which it is not where a term is not.
+    #[inline(always)]
+    pub(crate) fn plus_finite(self, other: Self) -> Self {
+        let (sum, error) = two_sum(self.high, other.high);
+        Self::finite(sum, error + (self.low + other.low))
+    }
+
+    /// [`TwofoldLanes::times`], to the bit where the product is finite, which it is not where a factor is not.
+    #[inline(always)]
+    pub(crate) fn times_finite(self, other: Self) -> Self {
+        let (product, low) = self.product(other);
+        Self::finite(product, low)
     }
 }

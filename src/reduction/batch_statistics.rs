@@ -84,12 +84,6 @@ impl<const N: usize> BatchStatistics<N> {
             && (self.maximum[i] < f64::INFINITY || self.ties[i] == 1.0)
     }
 
-    /// See [`RowStatistics::others`].
-    #[inline(always)]
-    pub(crate) fn others(&self, i: usize) -> f64 {
-        (self.ties[i] - 1.0) + (self.rest[i] + self.rest_low[i]) / self.unit[i]
-    }
-
     /// The log-sums of the first `n` rows.
     #[inline(never)]
     pub(crate) fn log_sums<S: Token, T: RowReal>(&self, simd: S, n: usize) -> LogSums<N> {

@@ -193,6 +193,13 @@ impl<S: Token, T: RowReal> Statistics<S, T> {
         }
     }
 
+    /// See [`RowStatistics::others`], of a half of the lanes.
+    #[inline(always)]
+    pub(crate) fn others(&self, simd: S, half: usize) -> f64x8<S> {
+        let others = self.ties[half] - f64x8::splat(simd, 1.0);
+        others + (self.rest[half] + self.rest_low[half]) / self.unit[half]
+    }
+
     /// Where the maximum is `+inf`.
     #[inline(always)]
     pub(super) fn is_infinite(&self, simd: S) -> <T::Vector<S> as SimdBase<S>>::Mask {

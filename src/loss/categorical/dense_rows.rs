@@ -40,16 +40,17 @@ pub(super) fn holds<T: Real>(operand: &Operand<'_>) -> bool {
 }
 
 impl<S: Token> Pass<'_, S> {
-    /// Evaluate `n` samples from `first` on, without derivatives; `None`, and nothing done, if labels are of more digits
+    /// Evaluate `n` samples from `first` on, without derivatives; `false`, and nothing done, if labels are of more digits
     /// than logits, or samples have something unusual to them: a refusal or an infinite logit.
     pub(super) fn dense_by_rows<T: Summed>(
         &self,
         worker: &mut Worker<T>,
         (first, n): (usize, usize),
-    ) -> Option<Values> {
+        values: &mut Values,
+    ) -> bool {
         let (simd, batch) = (self.simd, self.batch);
         if !(holds::<T>(&batch.y_pred) && holds::<T>(&batch.y_true)) {
-            return None;
+            return false;
         }
         let mut statistics = BatchStatistics::default();
         let mut sums = PlainSums::default();
@@ -61,13 +62,12 @@ impl<S: Token> Pass<'_, S> {
             self.reduce_rows::<T, false>(worker, (first, n), state)
         };
         if !usual {
-            return None;
+            return false;
         }
         worker.totals.count += n as u64;
-        let mut values = Values::default();
         let options = (&self.settings, self.classes);
-        PlainSums::losses::<S, T>(simd, options, &statistics, (&sums, None), n, &mut values);
-        Some(values)
+        PlainSums::losses::<S, T>(simd, options, &statistics, (&sums, None), n, values);
+        true
     }
 
     /// What `labels::sum_row` gives of a row of logits, if nothing is unusual and no more is asked than of a plain loss.

@@ -197,14 +197,7 @@ fn fold_finite<S: Token>(sums: &[[f64x8<S>; 2]; LANES], half: usize) -> TwofoldL
     }
     for distance in [2, 1] {
         for i in 0..distance {
-            let (a, b) = (parts[i], parts[i + distance]);
-            let (sum, error) = two_sum(a.high, b.high);
-            let low = error + (a.low + b.low);
-            let high = sum + low;
-            parts[i] = TwofoldLanes {
-                high,
-                low: low - (high - sum),
-            };
+            parts[i] = parts[i].plus_finite(parts[i + distance]);
         }
     }
     parts[0]
@@ -235,7 +228,7 @@ impl<S: Token> Pass<'_, S> {
             && (together(n, self.classes) || self.classes > BLOCK)
     }
 
-    /// Evaluate `n` samples from `first` on, the `offset`-th of the range; `None`, and nothing done, if they have
+    /// Evaluate `n` samples from `first` on, the `offset`-th of the range; `false`, and nothing done, if they have
     /// something unusual to them: a refusal or an infinite logit.
     #[inline(never)]
     pub(super) fn dense_side_by_side<T: Summed>(
@@ -243,20 +236,19 @@ impl<S: Token> Pass<'_, S> {
         worker: &mut Worker<T>,
         plan: &Plan<'_>,
         (offset, first, n): (usize, usize, usize),
-    ) -> Option<Values> {
+        values: &mut Values,
+    ) -> bool {
         let (simd, classes) = (self.simd, self.classes);
         if worker.weights[offset..offset + n]
             .iter()
             .any(|&weight| weight < 0.0)
         {
-            return None;
+            return false;
         }
         // Rows longer than a block are summed block by block.
         if classes > BLOCK || !side_by_side::<S, T>(&self.batch.y_pred, (first, n), classes) {
             let wanted = plan.gradient.is_none();
-            return wanted
-                .then(|| self.dense_by_rows(worker, (first, n)))
-                .flatten();
+            return wanted && self.dense_by_rows(worker, (first, n), values);
         }
         let mut all = BatchStatistics::default();
         let mut all_sums = PlainSums::default();
@@ -295,7 +287,7 @@ impl<S: Token> Pass<'_, S> {
             },
         );
         if !usual {
-            return None;
+            return false;
         }
         worker.totals.count += n as u64;
         if let Some(gradient) = &plan.gradient {
@@ -315,10 +307,9 @@ impl<S: Token> Pass<'_, S> {
                 },
             );
         }
-        let mut values = Values::default();
         let options = (&self.settings, classes);
-        PlainSums::losses::<S, T>(simd, options, &all, (&all_sums, None), n, &mut values);
-        Some(values)
+        PlainSums::losses::<S, T>(simd, options, &all, (&all_sums, None), n, values);
+        true
     }
 
     /// Logits and labels of as many of `n` samples from `first` on as there are lanes.
@@ -352,7 +343,7 @@ fn differentiate<S: Token, T: RowReal>(
     (shares, factors): (&[f64], &[f64]),
 ) {
     let statistics = Statistics::<S, T>::new::<true, true>(simd, tile);
-    let (one, zero) = (f64x8::splat(simd, 1.0), f64x8::splat(simd, 0.0));
+    let zero = f64x8::splat(simd, 0.0);
     let undo = f64x8::splat(simd, unscale(T::Vector::<S>::PRECISION));
     let peak = T::widen(simd, statistics.peak);
     let [
@@ -367,7 +358,7 @@ fn differentiate<S: Token, T: RowReal>(
         factor[half] = eight(simd, factors, 8 * half);
         let (ties, unit) = (statistics.ties[half], statistics.unit[half]);
         let rest = (statistics.rest[half], statistics.rest_low[half]);
-        others[half] = (ties - one) + (rest.0 + rest.1) / unit;
+        others[half] = statistics.others(simd, half);
         let of_sum = inverse_of_sum(simd, ties * unit, rest).0;
         inverse[half] = of_sum * unit;
         probability[half] = of_sum * undo;

@@ -12,6 +12,7 @@ use crate::reduction::batch_statistics::BatchStatistics;
 use crate::reduction::row_exponential::unscale;
 use crate::reduction::row_probabilities::{ProbabilityFactor, RowExponentials, Scratch, fill};
 use crate::reduction::row_sums::RowReal;
+use crate::reduction::rows_side_by_side::Statistics;
 use fearless_simd::f64x8;
 use fearless_simd::prelude::*;
 
@@ -333,20 +334,20 @@ impl<T: RowReal> Slope<'_, T> {
     }
 }
 
-/// `p - 1` of the only label of the `i`-th row, from its scaled exponential and one over the sum of all
-/// exponentials; as [`Slope::slope`].
+/// `factor (p - 1)` of the only labels of eight rows, those of a `half` of the lanes; as [`Slope::slope`].
 #[inline(always)]
-pub(super) fn slope_of_class<S: Token, T: RowReal, const N: usize>(
-    e: T,
-    (statistics, i): (&BatchStatistics<N>, usize),
-    inverse: f64,
-) -> f64 {
-    let e: f64 = e.into();
-    if e == statistics.peak[i] {
-        (0.0 - statistics.others(i)) * (inverse * statistics.unit[i])
-    } else {
-        e * (inverse * unscale(T::Vector::<S>::PRECISION)) - 1.0
-    }
+pub(super) fn slope_of_class<S: Token, T: RowReal>(
+    simd: S,
+    (statistics, half): (&Statistics<S, T>, usize),
+    (exponential, inverse): (f64x8<S>, f64x8<S>),
+    factor: f64x8<S>,
+) -> f64x8<S> {
+    let (one, zero) = (f64x8::splat(simd, 1.0), f64x8::splat(simd, 0.0));
+    let undo = f64x8::splat(simd, unscale(T::Vector::<S>::PRECISION));
+    let below = exponential * (inverse * undo) - one;
+    let at_maximum = (zero - statistics.others(simd, half)) * (inverse * statistics.unit[half]);
+    let peak = T::widen(simd, statistics.peak)[half];
+    exponential.simd_eq(peak).select(at_maximum, below) * factor
 }
 
 /// A NaN that arises has another sign on another CPU.

@@ -6,18 +6,22 @@ use super::logits::{self, Derivatives, Label};
 use super::pending::{Pending, Values};
 use super::probabilities;
 use super::samples::{Survey, at};
+use crate::driver::kernel::canonical_nan;
 use crate::driver::operand::OperandMut;
 use crate::driver::rows::{Row, for_each_row_range};
 use crate::lanes::Token;
 use crate::level::{Level, OnLevel};
 use crate::loss::options::OptionError;
-use crate::loss::twofold::Twofold;
+use crate::loss::twofold::{Twofold, TwofoldLanes};
 use crate::loss::{Batch, FirstRefusal, LossError, Reduction, Refusal, Request, Scale, Totals};
+use crate::reduction::batch_statistics::eight;
 use crate::reduction::exact::ExactSum;
 use crate::reduction::row_probabilities::{Scratch, fill, row_exponentials};
 use crate::reduction::row_statistics::{RowStatistics, row_statistics};
 use crate::reduction::row_sums::RowReal;
 use crate::reduction::rows_side_by_side::TOGETHER;
+use fearless_simd::f64x8;
+use fearless_simd::prelude::*;
 use std::ops::Range;
 
 /// Rows whose logarithms are taken together.
@@ -134,14 +138,22 @@ impl<T: RowReal> Worker<T> {
         simd.vectorize(
             #[inline(always)]
             || {
-                let values = values.high.iter().zip(&values.low).zip(weights);
-                for (slot, ((&high, &low), &weight)) in rounded.iter_mut().zip(values) {
-                    let value = Twofold { high, low };
-                    let weighted = match weight {
-                        1.0 => value,
-                        _ => value.times(Twofold::from(weight)),
-                    };
-                    *slot = T::nearest(logits::without_payload(weighted.high + weighted.low));
+                let lanes = T::Vector::<S>::LEN;
+                let low = f64x8::splat(simd, 0.0);
+                for (begin, slots) in (0..n).step_by(lanes).zip(rounded.chunks_exact_mut(lanes)) {
+                    let mut of_vector = [low; 2];
+                    for (half, slot) in of_vector.iter_mut().enumerate().take(T::HALVES) {
+                        let first = begin + 8 * half;
+                        let value = TwofoldLanes {
+                            high: eight(simd, &values.high, first),
+                            low: eight(simd, &values.low, first),
+                        };
+                        let high = eight(simd, weights, first);
+                        // Times 1 it is itself.
+                        let weighted = value.times(TwofoldLanes { high, low });
+                        *slot = weighted.high + weighted.low;
+                    }
+                    canonical_nan(simd, T::narrow(of_vector)).store_slice(slots);
                 }
             },
         );
@@ -304,19 +316,19 @@ impl<S: Token> Pass<'_, S> {
         n: usize,
     ) -> Result<(), (usize, Refusal)> {
         let place = (offset, first, n);
+        let mut values = Values::default();
         if self.is_side_by_side(worker, plan, place) {
-            let values = self.side_by_side(worker, plan, place)?;
+            self.side_by_side(worker, plan, place, &mut values)?;
             worker.add_values(self.simd, offset, n, &values);
             return Ok(());
         }
         if self.is_dense_side_by_side::<T>(plan, (first, n))
-            && let Some(values) = self.dense_side_by_side(worker, plan, place)
+            && self.dense_side_by_side(worker, plan, place, &mut values)
         {
             worker.add_values(self.simd, offset, n, &values);
             return Ok(());
         }
         let mut pending = Pending::default();
-        let mut values = Values::default();
         let mut targets = [1.0; BATCH];
         let mut counted = [false; BATCH];
         for i in 0..n {
@@ -381,7 +393,7 @@ impl<S: Token> Pass<'_, S> {
         }
         let settings = &self.settings;
         if settings.from_logits {
-            values = pending.values::<S, T>(self.simd, settings, self.classes, n);
+            pending.values::<S, T>(self.simd, settings, self.classes, n, &mut values);
         } else {
             if settings.sparse {
                 let sums = pending.sums[..n].iter_mut();

@@ -49,7 +49,8 @@ impl Pending {
         settings: &Settings<'_>,
         classes: usize,
         n: usize,
-    ) -> Values {
+        values: &mut Values,
+    ) {
         let mut sums = PlainSums::default();
         for (i, of_row) in self.sums[..n].iter().enumerate() {
             let parts = [of_row.labels, of_row.products];
@@ -60,17 +61,9 @@ impl Pending {
                 (slot.0[i], slot.1[i]) = (part.high, part.low);
             }
         }
-        let mut values = Values::default();
         let all = (&sums, Some(&self.sums));
-        PlainSums::losses::<S, T>(
-            simd,
-            (settings, classes),
-            &self.statistics,
-            all,
-            n,
-            &mut values,
-        );
-        values
+        let options = (settings, classes);
+        PlainSums::losses::<S, T>(simd, options, &self.statistics, all, n, values);
     }
 }
 
@@ -173,7 +166,8 @@ fn value(
 }
 
 impl PlainSums {
-    /// The losses of eight rows from `first` on, if they are finite logits without smoothing, `z_loss` or temperature.
+    /// The losses of eight rows from `first` on, to the bit where they are finite, and those are of logits without smoothing,
+    /// `z_loss` or temperature.
     #[inline(always)]
     fn plain<S: Token>(
         &self,
@@ -192,11 +186,11 @@ impl PlainSums {
         let products = part(&self.products);
         if sparse {
             // One label of 1: as below, to the bit.
-            return maximum.minus(products).plus(log_sums);
+            return maximum.plus_finite(-products).plus_finite(log_sums);
         }
         let labels = part(&self.labels);
-        let below = maximum.times(labels).minus(products);
-        below.plus(labels.times(log_sums))
+        let below = maximum.times_finite(labels).plus_finite(-products);
+        below.plus_finite(labels.times_finite(log_sums))
     }
 
     /// The losses of the first `n` rows, of which `each` has the sums if there are more than these.
@@ -222,10 +216,10 @@ impl PlainSums {
                         eight(simd, &logs.low, first),
                     );
                     let maximum = eight(simd, &statistics.maximum, first);
-                    let ordinary = maximum.is_finite() & statistics.have_probabilities(simd, first);
-                    if plain && ordinary.all_true() {
-                        let place = (first, settings.sparse);
-                        let of_rows = sums.plain(simd, place, (maximum, log_sums));
+                    let place = (first, settings.sparse);
+                    let of_rows = sums.plain(simd, place, (maximum, log_sums));
+                    let ordinary = statistics.have_probabilities(simd, first);
+                    if plain && (ordinary & of_rows.high.is_finite()).all_true() {
                         put(&mut values.high, first, of_rows.high);
                         put(&mut values.low, first, of_rows.low);
                         continue;
