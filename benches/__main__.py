@@ -19,36 +19,63 @@ RECORDS = ROOT / "benches" / "records"
 
 
 def run_worker(threads: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    """The rows, in a process of its own, printed as they come."""
+    """The rows, in a process of its own, printed as they come; in another without the peer that ended it."""
+    run: dict[str, Any] = {"rows": []}
+    crashed: list[str] = []
+    while True:
+        done = len(run["rows"])
+        status, asked = run_process(run, crashed, threads, arguments)
+        if status == 0:
+            return run
+        if asked is None or asked == report.OURS:
+            sys.exit(f"the worker ended with status {status}; --verbose shows why")
+        crashed = [*(crashed if len(run["rows"]) == done else []), asked]
+        print(f"{asked} ended the worker with status {status}: on without it", file=sys.stderr)
+
+
+def run_process(
+    run: dict[str, Any], crashed: list[str], threads: int, arguments: argparse.Namespace
+) -> tuple[int, str | None]:
+    """Time the rows that the run lacks; how the process ended, and whose call was the last."""
     command = [sys.executable, "-m", "benches.worker", "--threads", str(threads)]
     command += ["--peers", arguments.peers, "--clock", arguments.clock, "--rows", *arguments.rows]
+    command += ["--done", str(len(run["rows"])), "--crashed", *crashed]
     variables = environment(threads, arguments.simd)
     pipe = None if arguments.verbose else subprocess.DEVNULL
     worker = subprocess.Popen(
         command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=pipe, text=True
     )
     assert worker.stdout is not None
-    first = worker.stdout.readline()
-    if not first:
-        sys.exit("the worker did not start; --verbose shows why")
-    run: dict[str, Any] = {**json.loads(first), "rows": []}
+    asked = None
+    for text in worker.stdout:
+        line = json.loads(text)
+        if "versions" in line:
+            if "versions" not in run:
+                run.update(line)
+                print_contenders(run, threads)
+        elif "asked" in line:
+            asked = line["asked"]
+        else:
+            run["rows"].append(line)
+            print_row(line, threads, arguments.verbose)
+    return worker.wait(), asked
+
+
+def print_contenders(run: dict[str, Any], threads: int) -> None:
     print(f"\n{threads} thread{'s' if threads > 1 else ''}, level {run['level']}, load {machine.load():.2f}")
     print(", ".join(f"{name} {version}" for name, version in run["versions"].items()))
     for name, reason in run["missing"].items():
         print(f"not here: {name} ({reason})")
     print(report.HEADER)
-    for text in worker.stdout:
-        row = json.loads(text)
-        run["rows"].append(row)
-        print(report.text(report.line(row, threads)), flush=True)
-        if arguments.verbose:
-            for name, seconds in sorted(row["seconds"].items(), key=lambda item: item[1]):
-                print(f"    {name:20}{report.duration(seconds):>12}{row['spread'][name]:7.0%}")
-            for name, reason in row["skipped"].items():
-                print(f"    {name:20}{reason}")
-    if worker.wait() != 0:
-        print(f"the worker ended with status {worker.returncode}", file=sys.stderr)
-    return run
+
+
+def print_row(row: dict[str, Any], threads: int, verbose: bool) -> None:
+    print(report.text(report.line(row, threads)), flush=True)
+    if verbose:
+        for name, seconds in sorted(row["seconds"].items(), key=lambda item: item[1]):
+            print(f"    {name:20}{report.duration(seconds):>12}{row['spread'][name]:7.0%}")
+        for name, reason in row["skipped"].items():
+            print(f"    {name:20}{reason}")
 
 
 def run_rows(arguments: argparse.Namespace) -> None:

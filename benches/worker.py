@@ -1,4 +1,5 @@
-"""One process, one number of threads: times rows and prints a line of JSON for each.
+"""One process, one number of threads: times rows and prints a line of JSON for each, and one before each
+contender's first call, so that it is known which of them ended the process.
 
 Threads are set before any library is imported, in the ways that libraries know: the process's affinity,
 environment variables, and each peer's own setting.
@@ -11,7 +12,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 # What keeps the peers to AVX2 as well; ours is ACTLOSS_SIMD.
@@ -57,17 +58,21 @@ def start_peers(threads: int, wanted: str) -> tuple[list[Any], dict[str, str]]:
     return peers, missing
 
 
-def contenders(problem: Any, peers: list[Any], skipped: dict[str, str]) -> Iterator[tuple[str, Any, Any]]:
-    """The calls of a row, each with its first result."""
+def contenders(
+    problem: Any, peers: list[Any], skipped: dict[str, str], announce: Callable[[str | None], None]
+) -> Iterator[tuple[str, Any, Any]]:
+    """The calls of a row, each with its first result; those that are skipped already are not asked."""
     for peer in peers:
         make = getattr(peer, problem.row.operation, None)
-        if make is None:
+        if make is None or peer.name in skipped:
             continue
+        announce(peer.name)
         try:
             call = make(problem)
             yield peer.name, call, peer.to_numpy(call())
         except Exception as error:
             skipped[peer.name] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    announce(None)
 
 
 def limits(problem: Any, peers: list[Any]) -> dict[str, Any]:
@@ -81,7 +86,9 @@ def limits(problem: Any, peers: list[Any]) -> dict[str, Any]:
     return calls
 
 
-def time_row(row: Any, peers: list[Any], clock: str) -> dict[str, Any]:
+def time_row(
+    row: Any, peers: list[Any], clock: str, crashed: list[str], announce: Callable[[str | None], None]
+) -> dict[str, Any]:
     import numpy as np
 
     from benches.machine import private_cache
@@ -90,9 +97,9 @@ def time_row(row: Any, peers: list[Any], clock: str) -> dict[str, Any]:
     from benches.timing import race
 
     problem = Problem(row)
-    skipped: dict[str, str] = {}
+    skipped = dict.fromkeys(crashed, "crashes the process")
     calls, reference = {}, None
-    for name, call, result in contenders(problem, peers, skipped):
+    for name, call, result in contenders(problem, peers, skipped, announce):
         if name == OURS:
             reference = result
         elif reference is not None:
@@ -126,6 +133,8 @@ def main() -> None:
     parser.add_argument("--rows", nargs="*", default=[])
     parser.add_argument("--peers", default="")
     parser.add_argument("--clock", default="wall")
+    parser.add_argument("--done", type=int, default=0, help="rows that another process has timed")
+    parser.add_argument("--crashed", nargs="*", default=[], help="peers that ended it at the next row")
     arguments = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         cpus = sorted(os.sched_getaffinity(0))
@@ -141,9 +150,16 @@ def main() -> None:
     versions = {peer.name: peer.version() for peer in peers}
     level = next(peer.al.simd_level() for peer in peers if peer.name == "actloss_rs")
     print(json.dumps({"versions": versions, "missing": missing, "level": level}), file=lines, flush=True)
-    for row in ROWS:
-        if not arguments.rows or any(words in row.name for words in arguments.rows):
-            print(json.dumps(time_row(row, peers, arguments.clock)), file=lines, flush=True)
+
+    def announce(peer: str | None) -> None:
+        print(json.dumps({"asked": peer}), file=lines, flush=True)
+
+    rows = [row for row in ROWS if not arguments.rows or any(words in row.name for words in arguments.rows)]
+    crashed = arguments.crashed
+    for row in rows[arguments.done :]:
+        timed = time_row(row, peers, arguments.clock, crashed, announce)
+        print(json.dumps(timed), file=lines, flush=True)
+        crashed = []
     lines.close()
     sys.stdout = sys.stderr
     os._exit(0)  # some peers' thread pools crash when the interpreter winds down
