@@ -2,7 +2,7 @@
 //!
 //! Of ten classes the exponentials are but half of it. So nothing here is done sample by sample that can be in lanes, and
 //! no array is passed by value: ids are checked, weights and losses multiplied and slopes of targets made eight at a
-//! time. On Zen 4 that took 48 cycles a sample beside its logsumexp's 34, before; now 18.
+//! time. On Zen 4 it takes 18 cycles a sample beside its logsumexp's 33; 25 sample by sample.
 
 use super::logits::slope_of_class;
 use super::pass::{BATCH, Pass, Plan, Summed, Worker};
